@@ -1,0 +1,1 @@
+"""The trainer: it reads sealed datasets only."""
