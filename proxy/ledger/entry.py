@@ -1,0 +1,322 @@
+"""The closed union of what a leaf says (design §6).
+
+A leaf is canonical JSON of one entry: ASCII keys, no floats, integers below 2^53, at most 65,535
+bytes. Values are closed or opaque ids: no free text of a prompt or an answer, no personal data.
+"""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+__all__ = [
+    "AdminEntry",
+    "CallEntry",
+    "DatasetEntry",
+    "DecisionEntry",
+    "DecisionRecord",
+    "Entry",
+    "ExchangeEntry",
+    "ExportEntry",
+    "GrantEntry",
+    "JudgementEntry",
+    "KeyEntry",
+    "MAX_LEAF_BYTES",
+    "OpenEntry",
+    "PolicyEntry",
+    "RunEntry",
+    "SealRecord",
+    "TermsEntry",
+    "UsageRecord",
+    "exchange_of",
+    "parse_entry",
+]
+
+MAX_LEAF_BYTES = 65_535
+
+type Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+type FactValue = str | int | bool | list[str]
+"""Sets are sorted lists without duplicates."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SealRecord(_Record):
+    """A seal: HMAC-SHA256(salt, bytes) in hex, and the length of the bytes."""
+
+    seal: Digest
+    size_bytes: int
+
+
+class DecisionRecord(_Record):
+    """A decision as a leaf keeps it; with the facts and the bundle it can be made again."""
+
+    gate: Literal["request", "response", "dataset", "release"]
+    verdict: Literal["permit", "review", "forbid"]
+    bundle: Digest
+    meaning: Digest
+    exchange_at: str
+    today_at: str
+    by: list[str] = []
+    silent: list[str] = []
+    missing: list[str] = []
+    lifted: list[str] = []
+    clauses: list[str] = []
+    """`policy/rule source clause` of the rules that set the verdict."""
+    terms: list[Digest] = []
+    """Digests of the sources those clauses stand in."""
+    grants: list[Digest] = []
+    """Digests of the grants that lifted or permitted."""
+    duties: list[str] = []
+    """`kind: value`, sorted."""
+
+
+class UsageRecord(_Record):
+    """Token counts as the provider states them; None is "did not say"."""
+
+    input: int | None = None
+    output: int | None = None
+    total: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+class _Entry(_Record):
+    v: Literal[1] = 1
+    id: str
+    """UUIDv7: unique, so that an append tried twice is one entry."""
+    at: str
+    """UTC with milliseconds, such as `2026-11-24T05:00:00.123Z`."""
+    actor: str
+    """An opaque id: `key:…`, `user:…`, `inbond`."""
+
+
+class OpenEntry(_Entry):
+    """The first entry: the installation's name and log key."""
+
+    kind: Literal["open"] = "open"
+    origin: str
+    log_key: str
+    """The log's verifier key (C2SP signed-note vkey)."""
+    nonce: str
+
+
+class KeyEntry(_Entry):
+    """A key was made or revoked. A client key is kept as sha256 of its 32 random bytes' text."""
+
+    kind: Literal["key"] = "key"
+    action: Literal["create", "revoke"]
+    role: Literal["client", "log", "export"]
+    key: str
+    """The key's id."""
+    public: str | None = None
+    """vkey (log) or PEM of the public key (export)."""
+    digest: Digest | None = None
+    """Of a client key."""
+    project: str | None = None
+    student: str | None = None
+    """The student a project's key stamps on each call (design §2)."""
+    nonce: str
+
+
+class PolicyEntry(_Entry):
+    """A policy bundle came into force; the document of this digest is stored beside the log."""
+
+    kind: Literal["policy"] = "policy"
+    bundle: Digest
+    meaning: Digest
+    files: dict[str, Digest]
+    overrides: list[str] = []
+    """Library files that the workspace replaces."""
+    approvals: list[Digest] = []
+    nonce: str
+
+
+class TermsEntry(_Entry):
+    """A source that rules cite, as it was recorded; the document is stored beside the log."""
+
+    kind: Literal["terms"] = "terms"
+    digest: Digest
+    policy: str
+    source: str
+    nonce: str
+
+
+class GrantEntry(_Entry):
+    """A step in the life of a document that needs two people: a grant, an override, a student."""
+
+    kind: Literal["grant"] = "grant"
+    action: Literal["propose", "approve", "revoke"]
+    subject: Literal["grant", "override", "student"]
+    name: str
+    digest: Digest
+    is_self_approved: bool = False
+    reason: str = ""
+    nonce: str
+
+
+class CallEntry(_Entry):
+    """The intent to call a teacher, durable before the teacher sees a byte (P1)."""
+
+    kind: Literal["call"] = "call"
+    key: str
+    """The client key's id, or the fingerprint of a passed-through key."""
+    worker: str
+    """The process that holds the call: if it dies, recovery ends its calls as `interrupted`."""
+    student: str | None = None
+    """The id of the declared student whose facts are stamped."""
+    facts: dict[str, FactValue]
+    request: SealRecord
+    decision: DecisionRecord
+    cleared_by: str | None = None
+    """The `decision` or `judgement` entry that let a held call pass."""
+
+
+class ExchangeEntry(_Entry):
+    """How a call ended, exactly one per call (P2)."""
+
+    kind: Literal["exchange"] = "exchange"
+    call: str
+    outcome: Literal[
+        "complete", "client_disconnected", "upstream_failed", "cut", "refused", "interrupted"
+    ]
+    status: int | None = None
+    """The HTTP status of the teacher, or of our refusal."""
+    facts: dict[str, FactValue] = {}
+    usage: UsageRecord | None = None
+    response_id: str | None = None
+    provider_request_id: str | None = None
+    choices: int = 0
+    is_whole: bool = False
+    """The answer was read to its end and can be judged."""
+    problem: str | None = None
+    """A slug when the answer could not be read or recorded whole."""
+    wire: SealRecord | None = None
+    answer: SealRecord | None = None
+    decision: DecisionRecord | None = None
+    nonce: str
+
+
+class DecisionEntry(_Entry):
+    """A later change for one exchange: a clearance, its reversal, a rejection."""
+
+    kind: Literal["decision"] = "decision"
+    action: Literal["clear", "reject", "reverse"]
+    exchange: str
+    gate: Literal["request", "response", "dataset"]
+    clears: list[str] = []
+    """Organisation rules lifted for this exchange."""
+    reason: str
+    nonce: str
+
+
+class JudgementEntry(_Entry):
+    """A person supplied missing facts for one exchange."""
+
+    kind: Literal["judgement"] = "judgement"
+    exchange: str
+    facts: dict[str, FactValue]
+    reason: str
+    nonce: str
+
+
+class DatasetEntry(_Entry):
+    """A dataset was sealed: what it holds, what it opened, for whom."""
+
+    kind: Literal["dataset"] = "dataset"
+    dataset: str
+    student: str
+    root: Digest
+    """Over canonical rows."""
+    rows: int
+    manifest: Digest
+    entries: Digest
+    openings: Digest
+    policies: list[Digest]
+    terms: list[Digest]
+    grants: list[Digest]
+    decision_bundle: Digest
+    valid_until: str
+    recipient: str
+    nonce: str
+
+
+class RunEntry(_Entry):
+    """A training run: its signed record and the weights it made."""
+
+    kind: Literal["run"] = "run"
+    run: str
+    student: str
+    datasets: list[Digest]
+    """Roots."""
+    record: Digest
+    weights: dict[str, Digest]
+    base: str
+    steps: int
+    nonce: str
+
+
+class ExportEntry(_Entry):
+    """An audit was made: what it holds, what it opened, for whom."""
+
+    kind: Literal["export"] = "export"
+    export: str
+    query: dict[str, str]
+    entries: Digest
+    openings: Digest
+    tables: dict[str, Digest]
+    policies: list[Digest]
+    terms: list[Digest]
+    grants: list[Digest]
+    recipient: str
+    nonce: str
+
+
+class AdminEntry(_Entry):
+    """An operator's act on the installation."""
+
+    kind: Literal["admin"] = "admin"
+    action: str
+    reason: str = ""
+    nonce: str
+
+
+type Entry = Annotated[
+    OpenEntry
+    | KeyEntry
+    | PolicyEntry
+    | TermsEntry
+    | GrantEntry
+    | CallEntry
+    | ExchangeEntry
+    | DecisionEntry
+    | JudgementEntry
+    | DatasetEntry
+    | RunEntry
+    | ExportEntry
+    | AdminEntry,
+    Field(discriminator="kind"),
+]
+
+_ADAPTER: TypeAdapter[Entry] = TypeAdapter(Entry)
+
+
+def exchange_of(call: str) -> str:
+    """The id that the exchange of a call has: known before the call ends, and after a crash.
+
+    Raises:
+        ValueError: the id is no UUID.
+    """
+    return str(UUID(int=UUID(call).int ^ 1))
+
+
+def parse_entry(leaf: bytes) -> Entry:
+    """The entry a leaf holds.
+
+    Raises:
+        pydantic.ValidationError: the leaf is not an entry of this version.
+    """
+    return _ADAPTER.validate_json(leaf)

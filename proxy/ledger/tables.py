@@ -1,0 +1,262 @@
+"""Tables of a bundle: flat rows that anyone can query, derived from leaves by one function.
+
+Whoever writes a bundle and whoever checks it call the same `tables_of`, so a table says what the
+leaves say or the bundle is false. Parquet needs pyarrow, which is imported when it is needed.
+"""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from proxy.errors import BundleError
+from proxy.ledger.canonical import Json
+
+__all__ = ["Column", "Table", "from_parquet", "tables_of", "to_parquet"]
+
+type Leaf = Mapping[str, Json]
+
+
+class Column(Enum):
+    """What a column holds."""
+
+    TEXT = "text"
+    OPTIONAL_TEXT = "optional text"
+    INTEGER = "integer"
+    OPTIONAL_INTEGER = "optional integer"
+    FLAG = "flag"
+    LIST = "list of text"
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is of this column's type."""
+        if isinstance(value, list):
+            return self is Column.LIST and all(isinstance(part, str) for part in value)
+        return self in _COLUMNS_OF.get(type(value), ())
+
+
+_COLUMNS_OF = {
+    type(None): (Column.OPTIONAL_TEXT, Column.OPTIONAL_INTEGER),
+    str: (Column.TEXT, Column.OPTIONAL_TEXT),
+    int: (Column.INTEGER, Column.OPTIONAL_INTEGER),
+    bool: (Column.FLAG,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows that all have the same columns."""
+
+    columns: Mapping[str, Column]
+    rows: Sequence[Mapping[str, Json]]
+
+
+_EXCHANGES = {
+    "seq": Column.INTEGER,
+    "exchange": Column.TEXT,
+    "call": Column.TEXT,
+    "called_at": Column.TEXT,
+    "ended_at": Column.TEXT,
+    "key": Column.TEXT,
+    "project": Column.OPTIONAL_TEXT,
+    "student": Column.OPTIONAL_TEXT,
+    "route": Column.OPTIONAL_TEXT,
+    "model_asked": Column.OPTIONAL_TEXT,
+    "model": Column.OPTIONAL_TEXT,
+    "outcome": Column.TEXT,
+    "status": Column.OPTIONAL_INTEGER,
+    "is_whole": Column.FLAG,
+    "request_seal": Column.TEXT,
+    "answer_seal": Column.OPTIONAL_TEXT,
+    "input_tokens": Column.OPTIONAL_INTEGER,
+    "output_tokens": Column.OPTIONAL_INTEGER,
+}
+_DECISIONS = {
+    "seq": Column.INTEGER,
+    "exchange": Column.OPTIONAL_TEXT,
+    "call": Column.OPTIONAL_TEXT,
+    "gate": Column.TEXT,
+    "verdict": Column.TEXT,
+    "at": Column.TEXT,
+    "actor": Column.TEXT,
+    "bundle": Column.OPTIONAL_TEXT,
+    "by": Column.LIST,
+    "silent": Column.LIST,
+    "missing": Column.LIST,
+    "clauses": Column.LIST,
+    "terms": Column.LIST,
+    "grants": Column.LIST,
+    "duties": Column.LIST,
+    "reason": Column.OPTIONAL_TEXT,
+}
+_POLICIES = {
+    "seq": Column.INTEGER,
+    "at": Column.TEXT,
+    "actor": Column.TEXT,
+    "bundle": Column.TEXT,
+    "meaning": Column.TEXT,
+    "overrides": Column.LIST,
+}
+_TERMS = {
+    "seq": Column.INTEGER,
+    "at": Column.TEXT,
+    "actor": Column.TEXT,
+    "digest": Column.TEXT,
+    "policy": Column.TEXT,
+    "source": Column.TEXT,
+}
+_GRANTS = {
+    "seq": Column.INTEGER,
+    "at": Column.TEXT,
+    "actor": Column.TEXT,
+    "action": Column.TEXT,
+    "subject": Column.TEXT,
+    "name": Column.TEXT,
+    "digest": Column.TEXT,
+    "is_self_approved": Column.FLAG,
+    "reason": Column.TEXT,
+}
+
+
+def tables_of(leaves: Iterable[tuple[int, Leaf]]) -> dict[str, Table]:
+    """The tables that these leaves, with their places in the log, give; in the order of the log.
+
+    Raises:
+        BundleError: an exchange stands without its call before it.
+    """
+    calls: dict[Json, Leaf] = {}
+    rows: dict[str, list[dict[str, Json]]] = {name: [] for name in _TABLES}
+    for seq, leaf in leaves:
+        kind = leaf["kind"]
+        if kind == "call":
+            calls[leaf["id"]] = leaf
+        elif kind == "exchange":
+            if leaf["call"] not in calls:
+                raise BundleError(
+                    f"exchange `{leaf['id']}` stands without its call", help="include the call too"
+                )
+            rows["exchanges"].append(_exchange(seq, leaf, calls[leaf["call"]]))
+        elif kind == "decision":
+            rows["decisions"].append(_later_decision(seq, leaf))
+        elif isinstance(kind, str) and kind in _RESTATED:
+            name = _RESTATED[kind]
+            rows[name].append(_pick(seq, leaf, _TABLES[name]))
+        if kind in ("call", "exchange") and leaf["decision"] is not None:
+            rows["decisions"].append(_decision(seq, leaf))
+    return {name: Table(columns=_TABLES[name], rows=found) for name, found in rows.items()}
+
+
+_TABLES: dict[str, dict[str, Column]] = {
+    "decisions": _DECISIONS,
+    "exchanges": _EXCHANGES,
+    "grants": _GRANTS,
+    "policies": _POLICIES,
+    "terms": _TERMS,
+}
+_RESTATED = {"policy": "policies", "terms": "terms", "grant": "grants"}
+"""Kinds of entry whose table holds their own fields, and the table."""
+
+
+def _pick(seq: int, leaf: Leaf, columns: Mapping[str, Column]) -> dict[str, Json]:
+    return {"seq": seq} | {name: leaf[name] for name in columns if name != "seq"}
+
+
+def _exchange(seq: int, leaf: Leaf, call: Leaf) -> dict[str, Json]:
+    facts = _part(call, "facts") | _part(leaf, "facts")
+    usage = _part(leaf, "usage")
+    return {
+        "seq": seq,
+        "exchange": leaf["id"],
+        "call": leaf["call"],
+        "called_at": call["at"],
+        "ended_at": leaf["at"],
+        "key": call["key"],
+        "project": facts.get("project"),
+        "student": call.get("student"),
+        "route": facts.get("route"),
+        "model_asked": facts.get("model.asked"),
+        # The name asked for maps to an id too; only the answer tells who answered.
+        "model": _part(leaf, "facts").get("model.id"),
+        "outcome": leaf["outcome"],
+        "status": leaf["status"],
+        "is_whole": leaf["is_whole"],
+        "request_seal": _part(call, "request")["seal"],
+        "answer_seal": _part(leaf, "answer").get("seal"),
+        "input_tokens": usage.get("input"),
+        "output_tokens": usage.get("output"),
+    }
+
+
+def _decision(seq: int, leaf: Leaf) -> dict[str, Json]:
+    record = _part(leaf, "decision")
+    is_call = leaf["kind"] == "call"
+    lists = ("by", "silent", "missing", "clauses", "terms", "grants", "duties")
+    return {
+        "seq": seq,
+        "exchange": None if is_call else leaf["id"],
+        "call": leaf["id"] if is_call else leaf["call"],
+        "gate": record["gate"],
+        "verdict": record["verdict"],
+        "at": record["today_at"],
+        "actor": leaf["actor"],
+        "bundle": record["bundle"],
+        **{name: record[name] for name in lists},
+        "reason": None,
+    }
+
+
+def _later_decision(seq: int, leaf: Leaf) -> dict[str, Json]:
+    said: dict[str, Json] = {
+        "seq": seq,
+        "exchange": leaf["exchange"],
+        "gate": leaf["gate"],
+        "verdict": leaf["action"],
+        "at": leaf["at"],
+        "actor": leaf["actor"],
+        "by": leaf["clears"],
+        "reason": leaf["reason"],
+    }
+    none: dict[Column, Json] = {Column.LIST: []}
+    return {name: said.get(name, none.get(column)) for name, column in _DECISIONS.items()}
+
+
+def _part(leaf: Leaf, name: str) -> dict[str, Json]:
+    value = leaf[name]
+    return value if isinstance(value, dict) else {}
+
+
+def to_parquet(table: Table) -> bytes:
+    """The table as a Parquet file, zstd-compressed. Its bytes change with pyarrow's version."""
+    import pyarrow as pa  # noqa: PLC0415 - imports that cost happen when needed (style §3.12)
+    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+
+    kinds = {
+        Column.TEXT: pa.string(),
+        Column.OPTIONAL_TEXT: pa.string(),
+        Column.INTEGER: pa.int64(),
+        Column.OPTIONAL_INTEGER: pa.int64(),
+        Column.FLAG: pa.bool_(),
+        Column.LIST: pa.list_(pa.string()),
+    }
+    schema = pa.schema([(name, kinds[column]) for name, column in table.columns.items()])
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(table.rows), schema=schema), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def from_parquet(data: bytes) -> list[dict[str, object]]:
+    """The rows of a Parquet file.
+
+    Raises:
+        BundleError: the bytes are no Parquet file.
+        ImportError: pyarrow is not installed.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - imports that cost happen when needed (style §3.12)
+    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+
+    try:
+        rows: list[dict[str, object]] = pq.read_table(io.BytesIO(data)).to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BundleError(
+            "the file is not a Parquet table", help="get the bundle again: it is damaged"
+        ) from error
+    return rows
