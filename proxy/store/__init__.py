@@ -1,0 +1,1 @@
+"""The ledger in SQL: tables, append, bodies, checkpoints, recovery and every read."""

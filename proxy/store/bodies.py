@@ -1,0 +1,94 @@
+"""Bodies by seal: stored encrypted, opened only with the salt beside them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, select
+
+from proxy.errors import ProofError
+from proxy.ledger.entry import SealRecord
+from proxy.ledger.seal import decrypt_body, encrypt_body, seal, seal_record
+from proxy.store.tables import BodyRow, SaltRow
+
+__all__ = ["Absent", "Body", "Opening", "Prepared", "open_seal", "prepare_body", "read_body"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What is stored of a sealed body. Without `blob` the salt alone is kept: a sealed stream."""
+
+    seal: str
+    salt: bytes
+    blob: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A seal for a leaf, and the body to store beside it."""
+
+    record: SealRecord
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What shows that a seal is of these bytes."""
+
+    seal: str
+    salt: bytes
+    data: bytes
+
+
+class Absent(StrEnum):
+    """Why a seal cannot be opened."""
+
+    ERASED = "erased"
+    """Its salt is gone for good (promise P8), or was never here."""
+    UNSTORED = "unstored"
+    """Its bytes were sealed and not kept."""
+
+
+def prepare_body(data: bytes, salt: bytes, *, is_kept: bool = True) -> Prepared:
+    """The seal of bytes and what to store of them; nothing but the salt unless `is_kept`.
+
+    Raises:
+        ProofError: the salt has not 32 bytes.
+    """
+    record = seal_record(salt, data)
+    blob = encrypt_body(salt, data) if is_kept else None
+    return Prepared(record=record, body=Body(seal=record.seal, salt=salt, blob=blob))
+
+
+def open_seal(connection: Connection, name: str) -> Opening | Absent:
+    """The bytes under a seal with their salt, checked against the seal; or why there are none.
+
+    Raises:
+        ProofError: what is stored under the seal is not what was sealed.
+    """
+    query = (
+        select(SaltRow.salt, BodyRow.blob)
+        .outerjoin(BodyRow, BodyRow.seal == SaltRow.seal)
+        .where(SaltRow.seal == name)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return Absent.ERASED
+    if row.blob is None:
+        return Absent.UNSTORED
+    data = decrypt_body(row.salt, row.blob)
+    if seal(row.salt, data) != name:
+        raise ProofError(
+            f"the stored body is not what seal `{name}` was made of",
+            help="restore the database: the body or its salt was changed",
+        )
+    return Opening(seal=name, salt=row.salt, data=data)
+
+
+def read_body(connection: Connection, name: str) -> bytes | Absent:
+    """The bytes under a seal, checked against it; or why there are none.
+
+    Raises:
+        ProofError: what is stored under the seal is not what was sealed.
+    """
+    opening = open_seal(connection, name)
+    return opening.data if isinstance(opening, Opening) else opening

@@ -1,0 +1,228 @@
+"""The views: what each leaf says in the tables that can be dropped and rebuilt."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from sqlalchemy import Connection, Table, delete, insert, update
+
+from proxy.ledger.entry import (
+    CallEntry,
+    DatasetEntry,
+    DecisionEntry,
+    Entry,
+    ExchangeEntry,
+    GrantEntry,
+    JudgementEntry,
+    KeyEntry,
+    RunEntry,
+)
+from proxy.store.queries import entries
+from proxy.store.session import Database
+from proxy.store.tables import (
+    VIEWS,
+    ApprovalRow,
+    CallRow,
+    DatasetRow,
+    DecisionRow,
+    ExchangeRow,
+    JudgementRow,
+    KeyRow,
+    Row,
+    RunRow,
+)
+
+__all__ = ["Change", "apply_changes", "changes", "rebuild_views"]
+
+_PAGE = 1_000
+
+type Value = str | int | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A row to insert; with `key`, one to update by that column, or to insert if there is none."""
+
+    view: type[Row]
+    values: Mapping[str, Value]
+    key: str | None = None
+
+
+def changes(seq: int, entry: Entry) -> tuple[Change, ...]:
+    """What one entry changes in the views."""
+    match entry:
+        case CallEntry():
+            return (_call(seq, entry),)
+        case ExchangeEntry():
+            return (_exchange(seq, entry),)
+        case DecisionEntry():
+            return _decision(seq, entry)
+        case JudgementEntry():
+            return _judgement(seq, entry)
+        case KeyEntry():
+            return (_key(entry),)
+        case GrantEntry():
+            return (_approval(entry),)
+        case DatasetEntry() | RunEntry():
+            return (_product(seq, entry),)
+        case _:
+            return ()
+
+
+def apply_changes(connection: Connection, made: Iterable[Change]) -> None:
+    """Write changes to the views: first all new rows, many at a time, then the updates in order."""
+    rows: dict[type[Row], list[Mapping[str, Value]]] = defaultdict(list)
+    updates: list[Change] = []
+    for change in made:
+        if change.key is None:
+            rows[change.view].append(change.values)
+        else:
+            updates.append(change)
+    for view in VIEWS:
+        if view in rows:
+            connection.execute(insert(view), rows[view])
+    for change in updates:
+        _update(connection, change)
+
+
+def rebuild_views(database: Database) -> None:
+    """Empty the views and fill them again from the leaves.
+
+    Raises:
+        LedgerError: a leaf cannot be read, or the database cannot be written; nothing was.
+    """
+    with database.write() as connection:
+        for view in reversed(VIEWS):
+            connection.execute(delete(view))
+        after = -1
+        while page := entries(connection, after=after, limit=_PAGE):
+            made = (change for one in page for change in changes(one.seq, one.entry))
+            apply_changes(connection, made)
+            after = page[-1].seq
+
+
+def _update(connection: Connection, change: Change) -> None:
+    table = change.view.__table__
+    assert isinstance(table, Table)  # noqa: S101 - every view is mapped to a plain table
+    column = table.c[change.key or ""]
+    found = connection.execute(
+        update(table).where(column == change.values[column.name]).values(dict(change.values))
+    )
+    if not found.rowcount:
+        connection.execute(insert(table), dict(change.values))
+
+
+def _text(facts: Mapping[str, object], name: str) -> str | None:
+    value = facts.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _call(seq: int, entry: CallEntry) -> Change:
+    return Change(
+        view=CallRow,
+        values={
+            "seq": seq,
+            "id": entry.id,
+            "at": entry.at,
+            "worker": entry.worker,
+            "key": entry.key,
+            "project": _text(entry.facts, "project"),
+            "route": _text(entry.facts, "route"),
+            "model_id": _text(entry.facts, "model.id"),
+            "verdict": entry.decision.verdict,
+            "request_seal": entry.request.seal,
+        },
+    )
+
+
+def _exchange(seq: int, entry: ExchangeEntry) -> Change:
+    return Change(
+        view=ExchangeRow,
+        values={
+            "seq": seq,
+            "id": entry.id,
+            "call": entry.call,
+            "at": entry.at,
+            "outcome": entry.outcome,
+            "verdict": entry.decision.verdict if entry.decision else None,
+            "is_whole": entry.is_whole,
+            "model_id": _text(entry.facts, "model.id"),
+            "answer_seal": entry.answer.seal if entry.answer else None,
+            "wire_seal": entry.wire.seal if entry.wire else None,
+            "is_settled": False,
+        },
+    )
+
+
+def _decision(seq: int, entry: DecisionEntry) -> tuple[Change, ...]:
+    row: dict[str, Value] = {
+        "seq": seq,
+        "id": entry.id,
+        "at": entry.at,
+        "exchange": entry.exchange,
+        "gate": entry.gate,
+        "action": entry.action,
+    }
+    settled = _settlement(entry.exchange, is_settled=entry.action != "reverse")
+    return (Change(view=DecisionRow, values=row), settled)
+
+
+def _judgement(seq: int, entry: JudgementEntry) -> tuple[Change, ...]:
+    row: dict[str, Value] = {
+        "seq": seq,
+        "id": entry.id,
+        "at": entry.at,
+        "exchange": entry.exchange,
+    }
+    settled = _settlement(entry.exchange, is_settled=True)
+    return (Change(view=JudgementRow, values=row), settled)
+
+
+def _settlement(exchange: str, *, is_settled: bool) -> Change:
+    values: dict[str, Value] = {"id": exchange, "is_settled": is_settled}
+    return Change(view=ExchangeRow, values=values, key="id")
+
+
+def _key(entry: KeyEntry) -> Change:
+    if entry.action == "revoke":
+        return Change(view=KeyRow, values={"key": entry.key, "is_revoked": True}, key="key")
+    return Change(
+        view=KeyRow,
+        values={
+            "key": entry.key,
+            "role": entry.role,
+            "digest": entry.digest,
+            "public": entry.public,
+            "project": entry.project,
+            "student": entry.student,
+            "at": entry.at,
+            "is_revoked": False,
+        },
+    )
+
+
+def _product(seq: int, entry: DatasetEntry | RunEntry) -> Change:
+    values: dict[str, Value] = {"seq": seq, "student": entry.student}
+    if isinstance(entry, RunEntry):
+        return Change(view=RunRow, values=values | {"run": entry.run})
+    names = {"dataset": entry.dataset, "root": entry.root}
+    return Change(view=DatasetRow, values=values | names)
+
+
+def _approval(entry: GrantEntry) -> Change:
+    values: dict[str, Value] = {
+        "digest": entry.digest,
+        "subject": entry.subject,
+        "name": entry.name,
+    }
+    match entry.action:
+        case "propose":
+            step = {"state": "proposed", "proposed_by": entry.actor, "proposed_at": entry.at}
+        case "approve":
+            step = {"state": "approved", "approved_by": entry.actor, "approved_at": entry.at}
+        case "revoke":
+            step = {"state": "revoked", "revoked_by": entry.actor, "revoked_at": entry.at}
+        case _:
+            assert_never(entry.action)
+    return Change(view=ApprovalRow, values=values | step, key="digest")
