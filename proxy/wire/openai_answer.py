@@ -1,0 +1,289 @@
+"""The answer of `openai.chat`: one assembly for the whole object and for the chunks of a stream.
+
+A stream's `delta` has the fields of `message`, in pieces, so both are added the same way.
+"""
+
+from proxy.exchange import Choice, Json, TeacherError, ToolCall, Usage
+from proxy.wire.document import Object, count, integer, object_, objects, read_object, text
+from proxy.wire.openai_request import tool_call
+from proxy.wire.prompt import content_parts
+from proxy.wire.sse import Event
+
+__all__ = ["ChatAssembly"]
+
+_UNREAD_FIELDS = ("audio", "images")
+
+
+class _Call:
+    """One tool call, growing."""
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+        self.id: str | None = None
+        self.name: str | None = None
+        self.arguments: list[str] = []
+
+    def add(self, piece: ToolCall) -> None:
+        self.id = self.id or piece.id
+        self.name = self.name or piece.name
+        self.arguments.append(piece.arguments)
+
+    def whole(self) -> ToolCall:
+        return ToolCall(id=self.id, name=self.name, arguments="".join(self.arguments))
+
+
+class _Calls:
+    """The tool calls of one choice, joined by index or, where that is missing, by position.
+
+    A second id under a used index begins another call: some hosts send whole calls under index 0.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+        self._by_key: dict[int, _Call] = {}
+
+    def add(self, piece: ToolCall, key: int) -> None:
+        call = self._by_key.get(key)
+        if call is None or (piece.id and call.id and piece.id != call.id):
+            call = self._by_key[key] = _Call(key)
+            self._calls.append(call)
+        call.add(piece)
+
+    def whole(self) -> tuple[ToolCall, ...]:
+        return tuple(call.whole() for call in sorted(self._calls, key=lambda call: call.key))
+
+
+class _ChoiceParts:
+    """One choice, growing."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.finish_reason: str | None = None
+        self.calls = _Calls()
+        self.server_tools: list[str] = []
+        self.logprobs: list[Json] = []
+        self.has_citations = False
+        self.has_unread = False
+
+    def add(self, said: Object, at: str) -> None:
+        """Add a message, or a piece of one."""
+        self._add_content(said, at)
+        self._add_reasoning(said, at)
+        refusal = text(said, "refusal", at)
+        if refusal is not None:
+            self.refusal.append(refusal)
+        for position, call in enumerate(objects(said, "tool_calls", at)):
+            index = integer(call, "index", at)
+            self.calls.add(tool_call(call, at), position if index is None else index)
+        legacy = object_(said, "function_call", at)
+        if legacy is not None:
+            self.calls.add(tool_call({"function": legacy}, at), 0)
+        self.server_tools += [
+            text(tool, "type", at) or "unknown" for tool in objects(said, "executed_tools", at)
+        ]
+        self.has_citations |= bool(objects(said, "annotations", at))
+        self.has_unread |= any(said.get(field) for field in _UNREAD_FIELDS)
+
+    def _add_content(self, said: Object, at: str) -> None:
+        content = said.get("content")
+        if isinstance(content, str):  # by far the most: no list is made for it
+            self.text.append(content)
+            return
+        for part in content_parts(said, "content", at):
+            self._add_part(part, f"{at}.content[]")
+
+    def _add_part(self, part: Object, at: str) -> None:
+        match part.get("type"):
+            case "text":
+                self.text.append(text(part, "text", at) or "")
+            case "thinking":
+                thinking = part.get("thinking")
+                if isinstance(thinking, list):
+                    for piece in objects(part, "thinking", at):
+                        self.reasoning.append(text(piece, "text", at) or "")
+                else:
+                    self.reasoning.append(text(part, "thinking", at) or "")
+            case "reference":
+                self.has_citations = True
+            case _:
+                self.has_unread = True
+
+    def _add_reasoning(self, said: Object, at: str) -> None:
+        spoken = text(said, "reasoning_content", at) or text(said, "reasoning", at)
+        if spoken is not None:
+            self.reasoning.append(spoken)
+            return
+        for detail in objects(said, "reasoning_details", at):
+            self.reasoning.append(text(detail, "text", at) or text(detail, "summary", at) or "")
+
+    def add_logprobs(self, given: Object, at: str) -> None:
+        """Add token log-probabilities; another shape than OpenAI's is kept as one element."""
+        if "content" in given:
+            self.logprobs.extend(objects(given, "content", at))
+        else:
+            self.logprobs.append(given)
+
+    def whole(self, index: int, *, has_citations: bool) -> Choice:
+        """The choice as far as it was given."""
+        return Choice(
+            index=index,
+            text="".join(self.text),
+            reasoning="".join(self.reasoning),
+            refusal="".join(self.refusal) if self.refusal else None,
+            finish_reason=self.finish_reason,
+            tool_calls=self.calls.whole(),
+            server_tools=tuple(self.server_tools),
+            logprobs=self.logprobs or None,
+            is_models_own=self.finish_reason != "content_filter",
+            has_citations=has_citations or self.has_citations,
+        )
+
+
+class ChatAssembly:
+    """Puts a Chat Completions answer together."""
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.response_id: str | None = None
+        self.error: TeacherError | None = None
+        self.problem: str | None = None
+        self.wanted = 1
+        """How many choices were asked for: fewer are not a finished stream."""
+        self._choices: dict[int, _ChoiceParts] = {}
+        self._usage: Usage | None = None
+        self._has_citations = False
+        self._is_done = False
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether `[DONE]` was read."""
+        return self._is_done
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every choice asked for has its finish reason."""
+        return len(self._choices) >= max(self.wanted, 1) and all(
+            choice.finish_reason is not None for choice in self._choices.values()
+        )
+
+    def event(self, event: Event) -> None:
+        """Take one chunk of a stream.
+
+        Raises:
+            WireError: it is no chunk.
+        """
+        if event.data.startswith("[DONE]"):
+            self._is_done = True
+            return
+        doc = read_object(event.data, of="an event of the stream")
+        if event.event == "error" and doc.get("error") is None:
+            self.error = _error(doc)
+        self._add(doc)
+
+    def document(self, doc: Object) -> None:
+        """Take the whole answer, or the body of an error.
+
+        Raises:
+            WireError: it is neither.
+        """
+        if isinstance(doc.get("choices"), list) or doc.get("error") is not None:
+            self._add(doc)
+            if len(self._choices) < len(objects(doc, "choices")):
+                self.problem = "not-an-answer"  # two choices under one index
+            return
+        error = _error(doc)
+        if error == TeacherError():
+            self.problem = "not-an-answer"
+        else:
+            self.error = error
+
+    def _add(self, doc: Object) -> None:
+        self._add_identity(doc)
+        for position, choice in enumerate(objects(doc, "choices")):
+            self._add_choice(choice, position)
+        usage = object_(doc, "usage") or object_(object_(doc, "x_groq") or {}, "usage")
+        if usage:
+            self._usage = _usage(usage)
+        if doc.get("citations") or doc.get("search_results"):
+            self._has_citations = True
+        if doc.get("error") is not None:
+            self.error = _error(doc)
+
+    def _add_identity(self, doc: Object) -> None:
+        model = text(doc, "model")
+        if model:
+            if self.model is not None and model != self.model:
+                self.problem = "model-changed"  # who said which words is unknown
+            self.model = model
+        self.response_id = self.response_id or text(doc, "id") or None
+
+    def _add_choice(self, choice: Object, position: int) -> None:
+        at = f"$.choices[{position}]"
+        index = count(choice, "index", at)
+        key = position if index is None else index
+        piece = object_(choice, "delta", at)
+        message = object_(choice, "message", at)
+        parts = self._choices.setdefault(key, _ChoiceParts())
+        if piece is not None:  # a `message` beside it repeats the whole text so far
+            parts.add(piece, at)
+        elif message is not None:
+            parts = self._choices[key] = _ChoiceParts()
+            parts.add(message, at)
+        logprobs = object_(choice, "logprobs", at)
+        if logprobs is not None:
+            parts.add_logprobs(logprobs, at)
+        parts.finish_reason = text(choice, "finish_reason", at) or parts.finish_reason
+        if parts.has_unread:
+            self.problem = "unread-part"
+        if choice.get("error") is not None or parts.finish_reason == "error":
+            self.error = _error(choice)
+
+    def choices(self) -> tuple[Choice, ...]:
+        """The choices in the order of their index."""
+        return tuple(
+            self._choices[index].whole(index, has_citations=self._has_citations)
+            for index in sorted(self._choices)
+        )
+
+    def usage(self) -> Usage | None:
+        """The last usage stated, verbatim and by name."""
+        return self._usage
+
+
+def _usage(stated: Object) -> Usage:
+    at = "$.usage"
+    asked = object_(stated, "prompt_tokens_details", at) or {}
+    given = object_(stated, "completion_tokens_details", at) or {}
+    cached = count(asked, "cached_tokens", f"{at}.prompt_tokens_details")
+    if cached is None:  # DeepSeek's older name for it
+        cached = count(stated, "prompt_cache_hit_tokens", at)
+    return Usage(
+        input=count(stated, "prompt_tokens", at),
+        output=count(stated, "completion_tokens", at),
+        total=count(stated, "total_tokens", at),
+        cache_read=cached,
+        cache_write=count(asked, "cache_write_tokens", f"{at}.prompt_tokens_details"),
+        reasoning=count(given, "reasoning_tokens", f"{at}.completion_tokens_details"),
+        raw=stated,
+    )
+
+
+def _error(doc: Object) -> TeacherError:
+    """The error a body or chunk names: an object, a text, or fields of the body itself."""
+    found = doc.get("error")
+    if isinstance(found, str):
+        return TeacherError(message=found)
+    fields = found if isinstance(found, dict) else doc
+    return TeacherError(
+        type=_word(fields.get("type")),
+        code=_word(fields.get("code")),
+        message=_word(fields.get("message")) or _word(fields.get("detail")),
+    )
+
+
+def _word(value: Json) -> str | None:
+    if isinstance(value, str) or value is None:
+        return value
+    return str(value) if isinstance(value, int) else None

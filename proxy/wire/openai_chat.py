@@ -1,0 +1,33 @@
+"""The format `openai.chat`: Chat Completions, as OpenAI and the many hosts that follow it speak it."""
+
+from proxy.exchange import Request, RequestHead
+from proxy.wire.openai_answer import ChatAssembly
+from proxy.wire.openai_request import read_request
+from proxy.wire.reading import ExchangeReader
+
+__all__ = ["OpenAIChat"]
+
+
+class OpenAIChat:
+    """Chat Completions: JSON, or server-sent events that end in `[DONE]`."""
+
+    name = "openai.chat"
+
+    def claims(self, head: RequestHead) -> str | None:
+        """`chat` for a POST whose path ends in `/chat/completions`."""
+        is_chat = head.method == "POST" and head.path.endswith("/chat/completions")
+        return "chat" if is_chat else None
+
+    def reader(self, head: RequestHead) -> ExchangeReader:  # noqa: ARG002 - the body names the model
+        """A fresh reader for one exchange."""
+        parts = ChatAssembly()
+
+        def read(body: bytes) -> Request:
+            request = read_request(body)
+            parts.wanted = request.n
+            return request
+
+        blank = Request(
+            wire_format=self.name, operation="chat", model_asked=None, is_streamed=False
+        )
+        return ExchangeReader(blank, read, parts)

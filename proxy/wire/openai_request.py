@@ -1,0 +1,100 @@
+"""The request of `openai.chat`: Chat Completions as OpenAI's API reference names its fields."""
+
+from proxy.exchange import Json, Message, Request, ToolCall
+from proxy.wire.document import (
+    Object,
+    compact,
+    count,
+    flag,
+    number,
+    object_,
+    objects,
+    read_object,
+    text,
+)
+from proxy.wire.prompt import content_parts, entries_of, model_of, role_of, texts_of
+
+__all__ = ["read_request", "tool_call"]
+
+_SYSTEM_ROLES = frozenset({"system", "developer"})
+_IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
+
+
+def read_request(body: bytes) -> Request:
+    """What a Chat Completions body asks.
+
+    Raises:
+        WireError: the body is not such a request; `where` is the JSON path.
+    """
+    doc = read_object(body, of="the request body")
+    entries = entries_of(doc)
+    limit = count(doc, "max_completion_tokens")
+    wanted = count(doc, "n")
+    return Request(
+        wire_format="openai.chat",
+        operation="chat",
+        model_asked=model_of(doc),
+        is_streamed=flag(doc, "stream"),
+        messages=tuple(
+            _message(entry, f"$.messages[{position}]") for position, entry in enumerate(entries)
+        ),
+        tools=_tools(doc),
+        n=1 if wanted is None else wanted,
+        max_tokens=count(doc, "max_tokens") if limit is None else limit,
+        temperature=number(doc, "temperature"),
+        wants_logprobs=flag(doc, "logprobs") or bool(count(doc, "top_logprobs")),
+        has_system=any(entry.get("role") in _SYSTEM_ROLES for entry in entries),
+        has_images=any(_has_image(entry) for entry in entries),
+    )
+
+
+def _tools(doc: Object) -> Json:
+    tools: Json = [*objects(doc, "tools")] or [*objects(doc, "functions")]
+    return tools or None
+
+
+def _message(entry: Object, at: str) -> Message:
+    parts = content_parts(entry, "content", at)
+    texts = texts_of(parts, f"{at}.content")
+    return Message(
+        role=role_of(entry, at),
+        text="".join(texts),
+        tool_calls=_tool_calls(entry, at),
+        tool_call_id=text(entry, "tool_call_id", at),
+        name=text(entry, "name", at),
+        has_other_parts=len(texts) < len(parts) or entry.get("audio") is not None,
+    )
+
+
+def _has_image(entry: Object) -> bool:
+    content = entry.get("content")
+    return isinstance(content, list) and any(
+        isinstance(part, dict) and part.get("type") in _IMAGE_PARTS for part in content
+    )
+
+
+def _tool_calls(entry: Object, at: str) -> tuple[ToolCall, ...]:
+    calls = [
+        tool_call(call, f"{at}.tool_calls[{position}]")
+        for position, call in enumerate(objects(entry, "tool_calls", at))
+    ]
+    legacy = object_(entry, "function_call", at)
+    if legacy is not None:
+        calls.append(tool_call({"function": legacy}, f"{at}.function_call"))
+    return tuple(calls)
+
+
+def tool_call(call: Object, at: str) -> ToolCall:
+    """One call as the wire gives it, or a piece of one: arguments as text, or written as text."""
+    spoken = object_(call, "function", at) or {}
+    custom = object_(call, "custom", at)
+    if custom is not None:
+        spoken = {"name": custom.get("name"), "arguments": custom.get("input")}
+    arguments = spoken.get("arguments")
+    return ToolCall(
+        id=text(call, "id", at) or None,
+        name=text(spoken, "name", at) or None,
+        arguments=compact(arguments)
+        if isinstance(arguments, dict)
+        else text(spoken, "arguments", at) or "",
+    )

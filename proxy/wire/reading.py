@@ -1,0 +1,190 @@
+"""One reader for every format whose answer is a JSON object or server-sent events.
+
+A format brings two things: how a request body reads, and an `Assembly` that puts an answer
+together. Framing, truncation, errors and completeness are settled here, once.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from proxy.errors import WireError
+from proxy.exchange import Answer, Choice, Exchange, Request, ResponseHead, TeacherError, Usage
+from proxy.wire.document import Object, read_object
+from proxy.wire.sse import Event, SSEDecoder
+
+__all__ = ["NO_RESPONSE", "Assembly", "ExchangeReader"]
+
+NO_RESPONSE = 0
+"""The status of an answer whose head never came."""
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+
+
+class Assembly(Protocol):
+    """Puts the answer of one exchange together from what it is shown."""
+
+    model: str | None
+    response_id: str | None
+    error: TeacherError | None
+    problem: str | None
+    """A slug: something was seen that cannot be read as text of the model."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the terminal frame was shown."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a stream that ends here, cleanly and without a terminal frame, is whole."""
+
+    def event(self, event: Event) -> None:
+        """Take one event of a stream.
+
+        Raises:
+            WireError: it is not an event of this format.
+        """
+
+    def document(self, doc: Object) -> None:
+        """Take the whole JSON answer, or the body of an error.
+
+        Raises:
+            WireError: it is not an answer of this format.
+        """
+
+    def choices(self) -> tuple[Choice, ...]:
+        """What was put together."""
+
+    def usage(self) -> Usage | None:
+        """The usage as it was last stated."""
+
+
+class ExchangeReader:
+    """Reads one exchange: a `proxy.wire.format.Reader` for JSON bodies and event streams."""
+
+    def __init__(self, blank: Request, read: Callable[[bytes], Request], parts: Assembly) -> None:
+        self._request = blank
+        self._read = read
+        self._parts = parts
+        self._head: ResponseHead | None = None
+        self._sse: SSEDecoder | None = None
+        self._body = bytearray()
+        self._is_whole_body = False
+        self._problem: str | None = None
+        self._is_spent = False
+
+    def request(self, body: bytes) -> Request:
+        """Read the whole request body.
+
+        Raises:
+            WireError: the body is not a request of this format.
+        """
+        self._request = self._read(body)
+        return self._request
+
+    def respond(self, head: ResponseHead) -> None:
+        """Take note of the response's head: an event stream says so in its content type."""
+        self._head = head
+        content_type = (head.header("content-type") or "").partition(";")[0].strip().lower()
+        if content_type == "text/event-stream":
+            self._sse = SSEDecoder()
+
+    def feed(self, chunk: bytes) -> None:
+        """Read the next bytes of the answer; after the terminal frame they are passed over.
+
+        Raises:
+            WireError: the bytes are not an answer of this format; the reader is spent.
+        """
+        if self._is_spent or self._parts.is_terminal:
+            return
+        if self._sse is None:
+            self._body += chunk
+            return
+        try:
+            self._take(self._sse.feed(chunk))
+        except WireError as error:
+            self._spend(error)
+            raise
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the terminal frame, or the whole of a JSON body, has been read."""
+        if self._sse is None and not self._is_spent and self._body.rstrip().endswith(b"}"):
+            try:
+                doc = read_object(bytes(self._body), of="the answer")
+            except WireError:
+                return False
+            self._take_document(doc)
+        return self._is_whole_body or self._parts.is_terminal
+
+    def finish(self, *, is_clean: bool = False) -> Exchange:
+        """Give what was read; `is_clean` says that the transport ended the message in order.
+
+        Only a stream without a terminal frame needs `is_clean` to be complete. The status is
+        `NO_RESPONSE` where no head came.
+        """
+        if not self._is_spent:
+            try:
+                self._end()
+            except WireError as error:
+                self._spend(error)
+            self._is_spent = True
+        return Exchange(
+            request=self._request,
+            answer=self._answer(is_clean=is_clean),
+            provider_request_id=self._request_id(),
+        )
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if self._parts.is_terminal:
+                return
+            self._parts.event(event)
+
+    def _take_document(self, doc: Object) -> None:
+        self._is_spent = True
+        try:
+            self._parts.document(doc)
+        except WireError as error:
+            self._spend(error)
+        else:
+            self._is_whole_body = True
+
+    def _end(self) -> None:
+        if self._sse is None:
+            if self._head is not None:
+                self._take_document(read_object(bytes(self._body), of="the answer"))
+        elif not self._parts.is_terminal:
+            rest = self._sse.finish()
+            try:
+                self._take(rest)
+            except WireError as error:
+                raise WireError("the stream ends inside an event", code="cut-frame") from error
+
+    def _spend(self, error: WireError) -> None:
+        self._is_spent = True
+        self._problem = error.code
+
+    def _answer(self, *, is_clean: bool) -> Answer:
+        parts = self._parts
+        status = NO_RESPONSE if self._head is None else self._head.status
+        problem = self._problem or parts.problem
+        if self._head is None:
+            problem = "no-response"
+        is_ended = self._is_whole_body or parts.is_terminal or (is_clean and parts.is_finished)
+        is_sound = problem is None and parts.error is None and 200 <= status < 300
+        return Answer(
+            status=status,
+            model_served=parts.model,
+            response_id=parts.response_id,
+            choices=parts.choices(),
+            usage=parts.usage(),
+            error=parts.error,
+            is_complete=is_ended and is_sound,
+            problem=problem,
+        )
+
+    def _request_id(self) -> str | None:
+        if self._head is None:
+            return None
+        found = (self._head.header(name) for name in _REQUEST_ID_HEADERS)
+        return next((value for value in found if value is not None), None)

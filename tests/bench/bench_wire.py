@@ -1,0 +1,91 @@
+"""What reading costs: CPU per server-sent event and per whole JSON answer, by format.
+
+Run by `poe bench`; the figures are microseconds of one core.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from proxy.exchange import RequestHead, ResponseHead
+from proxy.wire.anthropic import AnthropicMessages
+from proxy.wire.encoding import Decoder
+from proxy.wire.format import WireFormat
+from proxy.wire.openai_chat import OpenAIChat
+from proxy.wire.sse import SSEDecoder
+
+EVENTS = 2_000
+ROUNDS = 30
+STREAM = ResponseHead(status=200, headers=(("content-type", "text/event-stream"),))
+
+
+def _chat_event(word: str) -> bytes:
+    chunk = {
+        "id": "chatcmpl-0123456789",
+        "object": "chat.completion.chunk",
+        "created": 1_764_000_000,
+        "model": "teacher-1-0125",
+        "system_fingerprint": None,
+        "choices": [
+            {"index": 0, "delta": {"content": word}, "logprobs": None, "finish_reason": None}
+        ],
+    }
+    return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+def _message_event(word: str) -> bytes:
+    delta = {"type": "text_delta", "text": word}
+    event = {"type": "content_block_delta", "index": 0, "delta": delta}
+    return f"event: content_block_delta\ndata: {json.dumps(event)}\n\n".encode()
+
+
+_BEGIN = (
+    b'data: {"type":"message_start","message":{"id":"m","model":"c"}}\n\n'
+    b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text"}}\n\n'
+)
+
+
+def _per_event_us(run: Callable[[], None]) -> list[float]:
+    """Microseconds of CPU per event, one figure for each round."""
+    found: list[float] = []
+    for _ in range(ROUNDS):
+        before = time.process_time()
+        run()
+        found.append((time.process_time() - before) / EVENTS * 1e6)
+    return found
+
+
+def _read(wire_format: WireFormat, chunks: list[bytes]) -> None:
+    reader = wire_format.reader(RequestHead(method="POST", path="/"))
+    reader.respond(STREAM)
+    decoder = Decoder(None)
+    for chunk in chunks:
+        reader.feed(decoder.feed(chunk))
+    reader.finish()
+
+
+def _frame(chunks: list[bytes]) -> None:
+    decoder = SSEDecoder()
+    for chunk in chunks:
+        decoder.feed(chunk)
+
+
+def main() -> None:
+    """Print the cost of framing alone, and of both formats, one event in each chunk."""
+    words = [f" word{n}" for n in range(EVENTS)]
+    chat = [_chat_event(word) for word in words]
+    messages = [_BEGIN, *(_message_event(word) for word in words)]
+    for name, run in (
+        ("framing (sse)", lambda: _frame(chat)),
+        ("openai.chat", lambda: _read(OpenAIChat(), chat)),
+        ("anthropic.messages", lambda: _read(AnthropicMessages(), messages)),
+    ):
+        costs = _per_event_us(run)
+        p50 = statistics.median(costs)
+        sys.stdout.write(f"{name:20} {p50:6.2f} µs per event (p50), best {min(costs):6.2f} µs\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Transcripts of wire formats: bytes, their cuts and the exchange expected, played to a reader.
+
+Each is a YAML file `transcripts/<format>/<case>.yaml` made by us from a provider's public reference,
+which its `source` names. `expected` holds what differs from a value's defaults.
+"""
+
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from proxy.errors import WireError
+from proxy.exchange import Exchange, RequestHead, ResponseHead
+from proxy.wire.dialects import format_for
+from proxy.wire.format import Reader
+
+FOLDER = Path(__file__).parent / "transcripts"
+PATHS = {
+    "openai.chat": "/v1/chat/completions",
+    "anthropic.messages": "/v1/messages",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """One transcript, as its file says."""
+
+    wire_format: str
+    source: str
+    request: bytes
+    status: int
+    headers: dict[str, str]
+    answer: bytes
+    cuts: tuple[int, ...]
+    is_clean: bool
+    terminal: bytes | None
+    """The bytes of the terminal frame, where the format's stream has one."""
+    expected: dict[str, Any]
+
+
+def load(path: Path) -> Transcript:
+    """The transcript a file holds."""
+    written = yaml.safe_load(path.read_text())
+    terminal = written.pop("terminal", None)
+    return Transcript(
+        wire_format=path.parent.name,
+        request=written.pop("request").encode(),
+        answer=written.pop("answer").encode(),
+        cuts=tuple(written.pop("cuts")),
+        terminal=None if terminal is None else terminal.encode(),
+        **written,
+    )
+
+
+def cases(wire_format: str) -> dict[str, Transcript]:
+    """All transcripts of a format, by name."""
+    return {path.stem: load(path) for path in sorted((FOLDER / wire_format).glob("*.yaml"))}
+
+
+def begin(transcript: Transcript) -> Reader:
+    """A reader that has read the request and the head of the answer."""
+    head = RequestHead(method="POST", path=PATHS[transcript.wire_format])
+    wire_format = format_for(head, [transcript.wire_format])
+    assert wire_format is not None
+    reader = wire_format.reader(head)
+    reader.request(transcript.request)
+    headers = tuple(transcript.headers.items())
+    reader.respond(ResponseHead(status=transcript.status, headers=headers))
+    return reader
+
+
+def pieces(body: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """A body cut at these places."""
+    edges = sorted({0, len(body), *(cut for cut in cuts if 0 <= cut <= len(body))})
+    return [body[start:end] for start, end in pairwise(edges)]
+
+
+def said(value: Any) -> Any:
+    """A value of `proxy.exchange` as plain data: the fields that differ from their defaults."""
+    if is_dataclass(value):
+        return {
+            each.name: said(getattr(value, each.name))
+            for each in fields(value)
+            if each.default is MISSING or getattr(value, each.name) != each.default
+        }
+    if isinstance(value, tuple):
+        return [said(item) for item in value]
+    return value
+
+
+def play(transcript: Transcript, cuts: Iterable[int]) -> Exchange:
+    """The exchange a transcript reads as, cut at these places; a spent reader reads no further."""
+    reader = begin(transcript)
+    feed(reader, pieces(transcript.answer, cuts))
+    return reader.finish(is_clean=transcript.is_clean)
+
+
+def feed(reader: Reader, chunks: Iterable[bytes]) -> None:
+    """Feed an answer as the proxy does: up to the first error of the wire."""
+    for chunk in chunks:
+        try:
+            reader.feed(chunk)
+        except WireError:
+            return
