@@ -7,6 +7,8 @@ __all__ = [
     "Answer",
     "Choice",
     "Exchange",
+    "Headers",
+    "Json",
     "Message",
     "Outcome",
     "Request",
@@ -17,7 +19,7 @@ __all__ = [
     "Usage",
 ]
 
-type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 type Headers = tuple[tuple[str, str], ...]
 
 

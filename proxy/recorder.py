@@ -2,7 +2,8 @@
 
 One thread commits whatever gathered during its previous commit. A full queue refuses new calls at
 once; what ends a call under way always has room, and if the disk fails it is owed: kept and written
-as soon as writing works again, so that every call gets its one exchange (promise P2).
+as soon as writing works again, so that every call gets its one exchange (promise P2). Its client was
+cut meanwhile, so what is written late says so, and can never be admitted (promise P9).
 """
 
 import asyncio
@@ -11,19 +12,25 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.errors import ForkError, LedgerBusy, LedgerError
+from proxy.exchange import Outcome
 from proxy.ledger.entry import CallEntry, ExchangeEntry
 from proxy.ledger.seal import SALT_BYTES
 from proxy.store.bodies import Prepared, prepare_body
 from proxy.store.log import Log, Pending
 from proxy.store.session import STORAGE
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "may_pass"]
 
 _LARGE_BYTES = 2**20
 """Bodies above this are sealed off the event loop."""
+
+
+def may_pass(error: LedgerError) -> bool:
+    """Whether the same append may succeed later; the recorder then keeps what ends a call."""
+    return isinstance(error, LedgerBusy) or error.code == STORAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,20 @@ class _Group:
         ends = any(isinstance(item.entry, ExchangeEntry) for item in self.items)
         return ends and not self.starts_call
 
+    def late(self) -> "_Group":
+        """The same, as it is written once its caller was told that it is not."""
+        return replace(self, items=tuple(_late(item) for item in self.items))
+
     @property
     def size_bytes(self) -> int:
         return sum(len(body.blob or b"") for item in self.items for body in item.bodies)
+
+
+def _late(item: Pending) -> Pending:
+    if not isinstance(item.entry, ExchangeEntry):
+        return item
+    said = {"outcome": Outcome.CUT.value, "is_whole": False, "problem": "late", "decision": None}
+    return replace(item, entry=item.entry.model_copy(update=said))
 
 
 class Recorder:
@@ -98,6 +116,15 @@ class Recorder:
             LedgerError: the entries cannot be written.
         """
         return await asyncio.wrap_future(self._submit(items).done)
+
+    def post(self, *items: Pending) -> None:
+        """Queue entries without waiting for them: for an end that nobody can wait for any more.
+
+        Raises:
+            LedgerBusy: there is no room for another call.
+            LedgerError: the recorder is closed.
+        """
+        self._submit(items)
 
     def append_now(self, *items: Pending) -> list[int]:
         """Make entries durable in one transaction, without an event loop; gives their places.
@@ -192,9 +219,9 @@ class Recorder:
 
     def _fail(self, group: _Group, error: LedgerError) -> None:
         """Tell the caller; keep what ends a call if writing it may succeed later."""
-        if group.ends_call and (isinstance(error, LedgerBusy) or error.code == STORAGE):
+        if group.ends_call and may_pass(error):
             with self._change:
-                self._owed.append(group)
+                self._owed.append(group.late())
         else:
             self._forget(group)
         if not group.done.done():

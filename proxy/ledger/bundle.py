@@ -32,6 +32,15 @@ from proxy.ledger.tables import Table, from_parquet, tables_of, to_parquet
 from proxy.ledger.tiles import read_tile, tiles_serving
 
 __all__ = [
+    "CHECKPOINT",
+    "ENTRIES",
+    "EXAMPLES",
+    "EXPORT",
+    "EXPORT_KEY",
+    "LOG_KEY",
+    "MANIFEST",
+    "OPENINGS",
+    "VERSION",
     "BundleContents",
     "LedgerEntry",
     "OpenBundle",

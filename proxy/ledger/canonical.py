@@ -65,19 +65,18 @@ def _without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _check(value: object, depth: int) -> None:
     if isinstance(value, str):
-        _check_text(value)
+        if not value.isascii():
+            _check_text(value)
     elif isinstance(value, int):
         if not -MAX_INT <= value <= MAX_INT:
             raise CanonicalError("a whole number is not below 2^53", help="write it as text")
     elif isinstance(value, dict | list | tuple):
         _check_parts(value, depth - 1)
     elif value is not None:
-        raise CanonicalError(f"`{value!r}` is not a plain value", help=_HELP)
+        raise CanonicalError("this is not a plain value", help=_HELP)
 
 
 def _check_text(text: str) -> None:
-    if text.isascii():
-        return
     try:
         text.encode()
     except UnicodeEncodeError as error:

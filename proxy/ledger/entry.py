@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 __all__ = [
+    "MAX_LEAF_BYTES",
     "AdminEntry",
     "CallEntry",
     "DatasetEntry",
@@ -18,10 +19,10 @@ __all__ = [
     "Entry",
     "ExchangeEntry",
     "ExportEntry",
+    "FactValue",
     "GrantEntry",
     "JudgementEntry",
     "KeyEntry",
-    "MAX_LEAF_BYTES",
     "OpenEntry",
     "PolicyEntry",
     "RunEntry",

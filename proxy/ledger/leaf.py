@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from proxy.errors import ProofError
 from proxy.ledger.canonical import Json, parse_canonical
 
-__all__ = ["Leaf", "named_digests", "read_leaf", "seals_of"]
+__all__ = ["SHAPES", "Leaf", "named_digests", "read_leaf", "seals_of"]
 
 type _Shape = type | Mapping[str, _Shape] | tuple[_Shape, ...] | None
 

@@ -38,7 +38,7 @@ The proofs ask for `count` = 1, 2, 4, … 128 hashes that lie in one tile; a who
 
 HASH_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
-TILE_HEIGHT = 8
+_TILE_HEIGHT = 8
 """Levels of the tree in one tile (C2SP tlog-tiles)."""
 
 _MAX_SIZE = 2**63 - 1
@@ -96,8 +96,8 @@ class Frontier:
             peak, level = leaf, 0
             while size >> level & 1:
                 peak, level = node_hash(peaks.pop(), peak), level + 1
-                if level % TILE_HEIGHT == 0:
-                    subtree = Subtree(level=level // TILE_HEIGHT, index=size >> level, hash=peak)
+                if level % _TILE_HEIGHT == 0:
+                    subtree = Subtree(level=level // _TILE_HEIGHT, index=size >> level, hash=peak)
                     finished.append(subtree)
             peaks.append(peak)
             size += 1
@@ -140,7 +140,7 @@ def leaf_reader(hashes: Sequence[bytes]) -> NodeReader:
     """A reader over the leaf hashes of a whole tree, in order."""
 
     def read(level: int, start: int, count: int) -> list[bytes]:
-        width = 1 << level * TILE_HEIGHT
+        width = 1 << level * _TILE_HEIGHT
         places = range(start * width, (start + count) * width, width)
         return [root_of(hashes[at : at + width]) for at in places]
 
@@ -286,7 +286,7 @@ def _range_root(low: int, high: int, read: NodeReader) -> bytes:
 
 
 def _subtree_root(level: int, index: int, read: NodeReader) -> bytes:
-    tile_level, rest = divmod(level, TILE_HEIGHT)
+    tile_level, rest = divmod(level, _TILE_HEIGHT)
     return root_of(read(tile_level, index << rest, 1 << rest))
 
 

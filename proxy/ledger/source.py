@@ -9,7 +9,16 @@ from pathlib import Path
 
 from proxy.errors import BundleError
 
-__all__ = ["Archive", "Folder", "check_limits", "check_path", "damaged"]
+__all__ = [
+    "MAX_FILES",
+    "MAX_FILE_BYTES",
+    "MAX_TOTAL_BYTES",
+    "Archive",
+    "Folder",
+    "check_limits",
+    "check_path",
+    "damaged",
+]
 
 MAX_FILES = 200_000
 MAX_FILE_BYTES = 4 * 2**30

@@ -17,7 +17,10 @@ from proxy.errors import LedgerBusy, LedgerError
 from proxy.store.lock import FileLock
 from proxy.store.tables import SCHEMA
 
-__all__ = ["STORAGE", "Database", "make_engine", "open_database"]
+__all__ = ["STORAGE", "Database", "Reading", "make_engine", "open_database"]
+
+type Reading = Connection
+"""One state of the ledger, to put questions to (`proxy.store.queries`)."""
 
 STORAGE = "ledger-storage"
 """The code of errors of the disk or the server: the same append may succeed later."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,14 @@ import pytest
 from sqlalchemy import event
 
 from proxy.errors import LedgerBusy, LedgerError
+from proxy.ledger.entry import ExchangeEntry
 from proxy.ledger.seal import seal
 from proxy.recorder import Recorder
 from proxy.store.bodies import read_body
 from proxy.store.log import Pending
 from proxy.store.queries import counts, entry_by_id, open_calls
 from proxy.store.session import STORAGE
+from tests.proxy.calls import Disk
 from tests.proxy.store.ledgers import Ledger, admin, call, exchange, open_ledger
 
 
@@ -33,17 +34,6 @@ def recorder(ledger: Ledger) -> Iterator[Recorder]:
     opened = Recorder(ledger.log, retry_s=0.01)
     yield opened
     opened.close()
-
-
-class Disk:
-    """A disk that can be told to refuse writing, as SQLite sees it."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.fails = False
-        event.listen(ledger.database.engine, "checkout", self._prepare)
-
-    def _prepare(self, connection: sqlite3.Connection, *_: object) -> None:
-        connection.execute(f"PRAGMA query_only={int(self.fails)}")
 
 
 def _has(ledger: Ledger, pending: Pending) -> bool:
@@ -165,7 +155,7 @@ async def test_a_failing_disk_refuses_calls_and_recovers(
 
 
 async def test_the_end_of_a_call_is_owed(ledger: Ledger, recorder: Recorder) -> None:
-    """An exchange the disk refused fails for its caller and is written once the disk works again."""
+    """An exchange the disk refused fails for its caller; written later, it is never admitted (P9)."""
     disk = Disk(ledger)
     first = call()
     await recorder.append(first)
@@ -178,7 +168,41 @@ async def test_the_end_of_a_call_is_owed(ledger: Ledger, recorder: Recorder) -> 
     await _until(ledger, end)
     with ledger.database.read() as connection:
         assert open_calls(connection) == ()
-        assert counts(connection).exchanges == {"complete": 1}
+        late = entry_by_id(connection, end.entry.id)
+        assert counts(connection).exchanges == {"cut": 1}
+    assert isinstance(end.entry, ExchangeEntry)
+    said = {"outcome": "cut", "is_whole": False, "problem": "late", "decision": None}
+    assert late is not None
+    assert late.entry == end.entry.model_copy(update=said)
+
+
+async def test_a_busy_ledger_owes_an_end_too(ledger: Ledger, tmp_path: Path) -> None:
+    """An exchange that finds the ledger locked for too long is written late as well, bodies kept."""
+    hasty = open_ledger(tmp_path, timeout_s=0.01)
+    recorder = Recorder(hasty.log, retry_s=0.01)
+    first = call()
+    end = exchange(first.entry.id)
+    await recorder.append(first)
+    with ledger.log.exclusive(), pytest.raises(LedgerBusy):
+        await recorder.append(end)
+    await _until(hasty, end)
+    with hasty.database.read() as connection:
+        assert counts(connection).exchanges == {"cut": 1}
+        assert read_body(connection, end.bodies[0].seal) == b"what is answered"
+    await asyncio.to_thread(recorder.close)
+    hasty.database.close()
+
+
+async def test_posted_entries_are_written_without_waiting(
+    ledger: Ledger, recorder: Recorder
+) -> None:
+    """What is posted is in the log after what was queued before it, though nobody waited."""
+    first = call()
+    end = exchange(first.entry.id)
+    recorder.post(first)
+    recorder.post(end)
+    await _until(ledger, end)
+    assert _has(ledger, first)
 
 
 async def test_closing_writes_what_waits(ledger: Ledger) -> None:

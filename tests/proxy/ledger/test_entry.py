@@ -2,6 +2,7 @@
 
 import json
 from typing import get_args
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from proxy.ledger.canonical import canonical
-from proxy.ledger.entry import MAX_LEAF_BYTES, CallEntry, Entry, SealRecord, parse_entry
+from proxy.ledger.entry import (
+    MAX_LEAF_BYTES,
+    CallEntry,
+    Entry,
+    SealRecord,
+    exchange_of,
+    parse_entry,
+)
 from tests.proxy.ledger.sample import audit_case, dataset_case
 
 ENTRIES = [*audit_case().contents.entries, *dataset_case().contents.entries]
@@ -82,3 +90,17 @@ def test_entries_do_not_change() -> None:
     record = SealRecord(seal="ab" * 32, size_bytes=1)
     with pytest.raises(ValidationError):
         record.size_bytes = 2  # type: ignore[misc]  # that is the claim
+
+
+@given(call=st.uuids(version=4))
+def test_an_exchange_has_an_id_of_its_own(call: UUID) -> None:
+    """The id of a call's exchange follows from the call's, differs from it, and leads back."""
+    exchange = exchange_of(str(call))
+    assert exchange != str(call)
+    assert exchange_of(exchange) == str(call)
+
+
+def test_other_text_is_no_call() -> None:
+    """Text that is no UUID has no exchange."""
+    with pytest.raises(ValueError, match="badly formed"):
+        exchange_of("call")
