@@ -1,0 +1,290 @@
+"""mitmproxy's HTTP layers where the stock ones are not enough; part of the engine.
+
+Stock behaviour on 12.2.3 that is changed here: a call is dialled by the `Host` it names (here: by
+the gate's `Forward`, with its own SNI); an origin-form request in regular mode is taken for a
+request to the host in `Host`; a refused upload is kept in memory to its end; errors become HTML
+pages; HTTP/1 trailers crash the layer and a 1xx answer is taken for the final one.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from h11 import Data, EndOfMessage
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy.connection import ConnectionState, Server
+from mitmproxy.http import Response
+from mitmproxy.proxy import commands, events, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator, Layer
+from mitmproxy.proxy.layers import http
+from mitmproxy.proxy.layers.http import _events as messages
+from mitmproxy.proxy.layers.http import _hooks as hooks
+from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server, TBodyReader
+from mitmproxy.proxy.layers.tls import ServerTLSLayer
+
+from proxy.addon import BASE_URL_HOST, Addon
+from proxy.exchange import Outcome
+from proxy.gate import Forward
+
+__all__ = ["BondHttpLayer"]
+
+_HTTP1 = b"http/1.1"
+
+
+class _Chunks(ChunkedReader):
+    """Reads a chunked body and drops its trailers, as RFC 9110 §6.5.1 lets a recipient do."""
+
+    def __call__(self, buf: ReceiveBuffer) -> Data | EndOfMessage | None:
+        """The next piece of the body, or its end."""
+        event = super().__call__(buf)
+        return EndOfMessage() if isinstance(event, EndOfMessage) else event
+
+
+class _ClientHttp1(Http1Server):
+    """HTTP/1 with the client, trailers dropped."""
+
+    body_reader: TBodyReader
+
+    def read_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Read more of the request's body."""
+        if type(self.body_reader) is ChunkedReader:  # nothing was read yet: this call is the first
+            self.body_reader = _Chunks()
+        yield from super().read_body(event)
+
+
+class _UpstreamHttp1(Http1Client):
+    """HTTP/1 with the teacher: trailers and informational answers dropped."""
+
+    body_reader: TBodyReader
+
+    def read_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Read more of the answer's body."""
+        if type(self.body_reader) is ChunkedReader:  # as above
+            self.body_reader = _Chunks()
+        yield from super().read_body(event)
+
+    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        """Read the head of the final answer (RFC 9110 §15.2: others may come before it)."""
+        while self.request and self._starts_informational() and self.buf.maybe_extract_lines():
+            pass
+        yield from super().read_headers(event)
+
+    def _starts_informational(self) -> bool:
+        start = bytes(self.buf)[:12]
+        return start[:5] == b"HTTP/" and start[8:10] == b" 1" and start[9:12] != b"101"
+
+
+class _Upstream(http.HttpClient):
+    """A connection to a teacher; always HTTP/1.1, so that a call can be cut by its connection."""
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        err = yield commands.OpenConnection(self.context.server)
+        if not err:
+            self.child_layer = _UpstreamHttp1(self.context)
+            self._handle_event = self.child_layer.handle_event  # type: ignore[method-assign] # how the stock layer hands over
+            yield from self.child_layer.handle_event(event)
+        yield http.RegisterHttpConnection(self.context.server, cast("str | None", err))
+
+
+@dataclass(eq=False)
+class _Dial(http.GetHttpConnection):
+    """Ask for a connection to the address and, under TLS, the name that the gate gave."""
+
+    sni: str | None = None
+
+    def connection_spec_matches(self, connection: Any) -> bool:
+        """Whether an open connection may carry this call too."""
+        return super().connection_spec_matches(connection) and connection.sni == self.sni
+
+
+class _Stream(http.HttpStream):
+    """One request and its answer."""
+
+    def __init__(self, context: Context, stream_id: int, addon: Addon, discard_bytes: int) -> None:
+        super().__init__(context, stream_id)
+        self._addon = addon
+        self._discard_bytes = discard_bytes
+
+    def state_wait_for_request_headers(
+        self, event: messages.RequestHeaders
+    ) -> CommandGenerator[None]:
+        """Take a request with no host of its own for one to the proxy itself."""
+        if self.mode is http.HTTPMode.regular and not event.request.host:
+            event.request.data.host = BASE_URL_HOST
+            event.request.data.scheme = b"https" if self.context.client.tls else b"http"
+        yield from super().state_wait_for_request_headers(event)
+
+    def state_consume_request_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Collect the body of a call that may still be forwarded; drop the rest."""
+        if isinstance(event, messages.RequestData):
+            size = len(self.request_body_buf) + len(event.data)
+            if self.flow.response is None and size > self._addon.limit_of(self.flow):
+                self._addon.overflow(self.flow)
+                self.request_body_buf.clear()  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
+                yield hooks.HttpRequestHook(self.flow)
+            if self.flow.response is not None:
+                yield from self._discard(event.data)
+                return
+        yield from super().state_consume_request_body(event)
+
+    def _discard(self, data: bytes) -> CommandGenerator[None]:
+        """Read on to the end of a refused upload: most clients read no answer before it."""
+        self._discard_bytes -= len(data)
+        if self._discard_bytes < 0:
+            yield commands.CloseConnection(self.context.client)
+
+    def make_server_connection(self) -> CommandGenerator[bool]:
+        """Dial where the gate's `Forward` says; without one, nothing is dialled (P1)."""
+        forward = self._addon.forward_of(self.flow)
+        if forward is None or self.context.client.state is ConnectionState.CLOSED:
+            self._addon.blame(self.flow, Outcome.CLIENT_DISCONNECTED)
+            yield from self._failed("the call has ended", messages.ErrorCode.CONNECT_FAILED)
+            return False
+        connection, err = yield _dial(forward)
+        if err:
+            yield from self._failed(err, messages.ErrorCode.CONNECT_FAILED)
+            return False
+        self.context.server = self.flow.server_conn = connection
+        if (yield from self.check_killed(True)):
+            yield commands.CloseConnection(connection)
+            return False
+        if self._addon.forward_of(self.flow) is None:  # cut while it was dialled
+            yield commands.CloseConnection(connection)
+            yield from self._failed("the call has ended", messages.ErrorCode.CONNECT_FAILED)
+            return False
+        return True
+
+    def _failed(self, why: str, code: messages.ErrorCode) -> CommandGenerator[None]:
+        error = messages.ResponseProtocolError(self.stream_id, why, code)
+        yield from self.handle_protocol_error(error)
+
+    def state_wait_for_response_headers(
+        self, event: messages.ResponseHeaders
+    ) -> CommandGenerator[None]:
+        """Show the head to the hooks; where they put an answer of ours, send that and hang up."""
+        self.flow.response = event.response
+        if (yield from self.check_invalid(False)):
+            return
+        yield hooks.HttpResponseHeadersHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return
+        if self.flow.response is not event.response:
+            yield commands.CloseConnection(self.context.server)
+            yield from self._answer(self.flow.response)
+            self.client_state = self.server_state = self.state_errored
+            yield http.DropStream(self.stream_id)
+        elif event.end_stream:
+            self.server_state = self.state_consume_response_body
+        else:
+            yield from self.start_response_stream()
+
+    def handle_protocol_error(
+        self, event: messages.RequestProtocolError | messages.ResponseProtocolError
+    ) -> CommandGenerator[None]:
+        """Tell the hooks whose fault it is, before the stock layer fires `error`."""
+        queued = self._paused_event_queue
+        is_client = isinstance(event, messages.RequestProtocolError) or any(
+            isinstance(waiting, messages.RequestProtocolError) for waiting in queued
+        )
+        outcome = Outcome.CLIENT_DISCONNECTED if is_client else Outcome.UPSTREAM_FAILED
+        self._addon.blame(self.flow, outcome)
+        yield from self._in_our_words(super().handle_protocol_error(event))
+
+    def check_invalid(self, request: bool) -> CommandGenerator[bool]:  # noqa: FBT001 - the stock signature
+        """Whether the head just received is malformed."""
+        return (yield from self._in_our_words(super().check_invalid(request)))
+
+    def _in_our_words[T](self, stock: Generator[Any, Any, T]) -> CommandGenerator[T]:
+        """Do what the stock layer says, but send the hooks' answer for its own error page."""
+        reply = None
+        while True:
+            try:
+                command = stock.send(reply)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            ours = self._instead_of(command)
+            if ours is None:
+                reply = yield command
+            else:
+                yield from self._answer(ours)
+
+    def _instead_of(self, command: commands.Command) -> Response | None:
+        is_page = (
+            isinstance(command, http.SendHttp)
+            and isinstance(command.event, messages.ResponseProtocolError)
+            and command.event.code.http_status_code() is not None
+            and self.server_state == self.state_wait_for_response_headers
+        )
+        return self.flow.response if is_page else None
+
+    def _answer(self, response: Response) -> CommandGenerator[None]:
+        content, client = response.raw_content, self.context.client
+        head = messages.ResponseHeaders(self.stream_id, response, not content)
+        yield http.SendHttp(head, client)
+        if content:
+            yield http.SendHttp(messages.ResponseData(self.stream_id, content), client)
+        yield http.SendHttp(messages.ResponseEndOfMessage(self.stream_id), client)
+
+
+def _dial(forward: Forward) -> _Dial:
+    is_tls = forward.scheme == "https"
+    return _Dial(forward.connect, is_tls, None, sni=forward.host if is_tls else None)
+
+
+class BondHttpLayer(http.HttpLayer):
+    """All requests of one client connection, or of one opened tunnel in it."""
+
+    def __init__(
+        self, context: Context, mode: http.HTTPMode, addon: Addon, discard_bytes: int
+    ) -> None:
+        super().__init__(context, mode)
+        self._addon = addon
+        self._discard_bytes = discard_bytes
+        if context.client.alpn != b"h2":
+            self.connections[context.client] = _ClientHttp1(context.fork())
+
+    def make_stream(self, stream_id: int) -> CommandGenerator[None]:
+        """Begin a request."""
+        stream = _Stream(self.context.fork(), stream_id, self._addon, self._discard_bytes)
+        self.streams[stream_id] = stream
+        yield from self.event_to_child(stream, events.Start())
+
+    def get_connection(
+        self, event: http.GetHttpConnection, *, reuse: bool = True
+    ) -> CommandGenerator[None]:
+        """Give the stream that asked a connection: an idle one of the same kind, or a new one.
+
+        A client speaking HTTP/2 gets a new one each time: HTTP/1.1 carries one call at a time.
+        """
+        is_shareable = reuse and self.context.client.alpn != b"h2"
+        idle = next((c for c in self.connections if event.connection_spec_matches(c)), None)
+        if is_shareable and idle and idle.state is ConnectionState.OPEN and not idle.error:
+            stream = self.command_sources.pop(event)
+            completed = http.GetHttpConnectionCompleted(event, (idle, None))
+            yield from self.event_to_child(stream, completed)
+            return
+        stack = self._stack(cast("_Dial", event))
+        yield from self.event_to_child(stack, events.Start())
+
+    def _stack(self, dial: _Dial) -> Layer:
+        """The layers of a new connection; its stream knows it at once, so that it can be closed."""
+        self._prune()
+        context = self.context.fork()
+        context.server = Server(address=dial.address, sni=dial.sni, alpn_offers=(_HTTP1,))
+        stack = tunnel.LayerStack()
+        if dial.tls:
+            stack /= ServerTLSLayer(context)
+        stack /= _Upstream(context)
+        self.connections[context.server] = stack[0]
+        self.waiting_for_establishment[context.server].append(dial)
+        cast("_Stream", self.command_sources[dial]).flow.server_conn = context.server
+        return stack[0]
+
+    def _prune(self) -> None:
+        """Forget connections that are over, so that a long-lived client costs no memory."""
+        for connection in [c for c in self.connections if isinstance(c, Server)]:
+            is_over = connection.timestamp_end is not None or connection.error is not None
+            if is_over and connection not in self.waiting_for_establishment:
+                del self.connections[connection]

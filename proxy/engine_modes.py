@@ -1,0 +1,153 @@
+"""mitmproxy's listening socket and client connections as we need them; part of the engine."""
+
+import asyncio
+import collections
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mitmproxy.addons import tlsconfig
+from mitmproxy.certs import CertStore
+from mitmproxy.master import Master
+from mitmproxy.proxy import commands, mode_servers, mode_specs
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import Layer
+from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+__all__ = ["BondMode", "Hook", "Instance", "Site", "Tls"]
+
+_BACKLOG = 1024
+_MAX_CONNECTIONS = 10_000
+"""To one address from one client: the stock five would queue the calls of an HTTP/2 client."""
+
+_HIGH_WATER_BYTES = 64 * 1024
+"""Where asyncio, too, begins to hold writers back."""
+
+_log = logging.getLogger(__name__)
+
+type Hook = Callable[[Any], Awaitable[None] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What every client connection of one engine needs."""
+
+    master: Master
+    hooks: Mapping[str, tuple[Hook, ...]]
+    sweep: Callable[[str], Awaitable[None]]
+    """Called with the id of a client connection when it is over."""
+    is_shared_port: bool
+
+
+class BondMode(mode_specs.RegularMode):  # type: ignore[no-untyped-call] # mitmproxy's __init_subclass__
+    """Proxy and base-URL requests on one port."""
+
+    description = "inbond"
+
+
+class Tls(tlsconfig.TlsConfig):
+    """Signs with our authority, and never makes one of its own as the stock addon would."""
+
+    name = "tlsconfig"
+
+    def __init__(self, authority: Path, confdir: Path) -> None:
+        self.certstore = CertStore.from_files(authority, confdir / "dhparam.pem")
+
+    def configure(self, updated: object) -> None:
+        """Do nothing: the store is given."""
+
+
+class _Handler(mode_servers.ProxyConnectionHandler):
+    """One client connection, its hooks called from a prepared table."""
+
+    def __init__(self, site: Site, reader: Any, writer: Any, mode: mode_specs.ProxyMode) -> None:
+        super().__init__(site.master, reader, writer, site.master.options, mode)  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
+        self._site = site
+        self._opening = 0
+        self._opened = asyncio.Event()
+        self.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(_MAX_CONNECTIONS))
+
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        """Run the hooks of one event; what breaks outside ours ends the connection."""
+        (data,) = hook.args()
+        is_opening = hook.name == "requestheaders"
+        self._opening += is_opening
+        with self.timeout_watchdog.disarm():
+            try:
+                for call in self._site.hooks.get(hook.name, ()):
+                    waiting = call(data)
+                    if waiting is not None:
+                        await waiting
+            except Exception as error:  # noqa: BLE001 - a hook is a rim: what breaks is not let through
+                if isinstance(data, ServerConnectionHookData):
+                    data.server.error = "a hook broke"  # else it is dialled all the same
+                self._abort(f"{hook.name}: {type(error).__name__}")
+            finally:
+                if is_opening:
+                    self._opening -= 1
+                    self._opened.set()
+
+    async def handle_client(self) -> None:
+        """Serve the client to its end, then end what it left behind."""
+        await super().handle_client()
+        await self._site.sweep(self.client.id)
+
+    async def drain_writers(self) -> None:
+        """Wait for slow readers, but only where a buffer is full: this runs for every chunk.
+
+        While the gate looks at a request's head, no more is read of the client: a layer that waits
+        for its hook would queue the upload in memory.
+        """
+        while self._opening and asyncio.current_task() is self.transports[self.client].handler:
+            self._opened.clear()
+            await self._opened.wait()
+        if any(_is_full(io.writer) for io in self.transports.values()):
+            await super().drain_writers()  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
+
+    def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
+        """Drop mitmproxy's messages, which quote headers (P4); a crash ends the connection (P9)."""
+        del message, exc_info
+        if level >= logging.ERROR:
+            self._abort("a layer of mitmproxy")
+
+    def _abort(self, what: str) -> None:
+        _log.error("connection ended, since this broke: %s", what)
+        io = self.transports.get(self.client)
+        if io and io.handler:
+            self.close_connection(self.client)
+
+
+def _is_full(writer: object) -> bool:
+    if not isinstance(writer, asyncio.StreamWriter):  # not connected yet
+        return False
+    return writer.transport.get_write_buffer_size() > _HIGH_WATER_BYTES
+
+
+class Instance(mode_servers.AsyncioServerInstance[BondMode]):  # type: ignore[no-untyped-call] # mitmproxy's __init_subclass__
+    """The listening socket of one worker."""
+
+    def __init__(self, mode: BondMode, manager: mode_servers.ServerManager, site: Site) -> None:
+        super().__init__(mode, manager)
+        self._site = site
+
+    def make_top_layer(self, context: Context) -> Layer:
+        """The outermost layer of a new client connection."""
+        return modes.HttpProxy(context)
+
+    async def listen(self, host: str, port: int) -> list[Any]:
+        """Listen; with a shared port, beside the other workers."""
+        is_shared = self._site.is_shared_port or None
+        server = await asyncio.start_server(
+            self.handle_stream, host, port, reuse_port=is_shared, backlog=_BACKLOG
+        )
+        return [server]
+
+    async def handle_stream(self, reader: Any, writer: Any = None) -> None:
+        """Serve one client."""
+        handler = _Handler(self._site, reader, writer, self.mode)
+        handler.layer = self.make_top_layer(handler.layer.context)
+        with self.manager.register_connection(handler.client.id, handler):
+            await handler.handle_client()

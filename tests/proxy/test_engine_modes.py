@@ -1,0 +1,86 @@
+"""Client connections: the prepared table of hooks, and what breaks below them."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.exchange import Outcome
+from tests.proxy.rig import Rig, rig
+from tests.proxy.upstream import Step, head
+
+OK = head(content_length="2") + b"ok"
+CANARY = "sk-canary-0123456789"
+
+
+def _break(_: object) -> None:
+    raise RuntimeError(CANARY)
+
+
+@pytest.mark.parametrize("hook", ["next_layer", "server_connect", "request"])
+async def test_a_hook_outside_ours_that_breaks_ends_the_connection(
+    tmp_path: Path, hook: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stock master would log the error and let the call go on; here nothing goes upstream."""
+    async with rig(tmp_path, (OK,)) as wire:
+        _sabotage(wire, hook)
+        async with wire.dial() as (reader, writer):
+            writer.write(wire.request())
+            assert b"200" not in await reader.read(-1)
+        await wire.left()
+        assert wire.upstream.connections == 0
+        assert all(passage.ends for passage in wire.gate.passages)
+        assert f"{hook}: RuntimeError" in caplog.text
+        assert CANARY not in caplog.text
+
+
+async def test_no_tls_without_its_hook(tmp_path: Path) -> None:
+    """Where no certificate could be made, the tunnel is closed, not passed on."""
+    async with rig(tmp_path, (OK,), is_tls=True) as wire:
+        _sabotage(wire, "tls_start_client")
+        with pytest.raises(ConnectionError):
+            async with wire.dial():
+                pass
+        assert wire.upstream.connections == 0
+
+
+def _sabotage(wire: Rig, hook: str) -> None:
+    hooks = wire.engine._instance._site.hooks
+    assert isinstance(hooks, dict)
+    hooks[hook] = (_break, *hooks[hook])
+
+
+async def test_a_layer_that_breaks_loses_no_record(tmp_path: Path) -> None:
+    """A crash inside mitmproxy ends the connection, and its calls end with it (P2)."""
+    async with rig(tmp_path, (Step.HOLD,)) as wire, wire.dial() as (reader, writer):
+        writer.write(wire.request())
+        await wire.upstream.until(lambda up: len(up.requests) == 1)
+        (handler,) = wire.engine._server.connections.values()
+
+        def crash(_: object) -> None:
+            raise RuntimeError(CANARY)
+
+        handler.layer.handle_event = crash  # type: ignore[assignment,method-assign] # the crash under test
+        writer.write(b"x")
+        assert await reader.read(-1) == b""
+        assert (await wire.ended()).ends == [Outcome.CLIENT_DISCONNECTED]
+        await wire.upstream.until(lambda up: up.closed == 1)
+        assert wire.engine._addon.open_calls == 0
+
+
+async def test_mitmproxys_own_log_is_silent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The messages of mitmproxy quote what clients sent; none of it is logged or printed (P4)."""
+    caplog.set_level("DEBUG")
+    async with rig(tmp_path, (OK,)) as wire:
+        for sent in (
+            f"POST /v1 HTTP/1.1\r\nAuthorization: {CANARY}\r\n",
+            f"nonsense {CANARY}\r\n\r\n",
+            f"GET /v1?key={CANARY} HTTP/1.1\r\nHost: {CANARY}\r\nX: {CANARY}\r\n\r\n",
+        ):
+            async with wire.dial() as (reader, writer):
+                writer.write(sent.encode())
+                writer.write_eof()
+                await reader.read(-1)
+    out, err = capfd.readouterr()
+    assert CANARY not in caplog.text + out + err
