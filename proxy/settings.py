@@ -1,0 +1,372 @@
+"""One frozen `Settings`, from `inbond.yaml` and the environment; nothing here is global."""
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from proxy.errors import SettingsError
+from proxy.faults import Source, faults, raise_first, wrong
+from proxy.yamlfile import FileError, Loc, Value, read_document, read_value
+
+__all__ = [
+    "FILE_NAME",
+    "Address",
+    "CustodySettings",
+    "Limits",
+    "Settings",
+    "Upstream",
+    "load_settings",
+    "origin_of",
+    "parse_settings",
+]
+
+FILE_NAME = "inbond.yaml"
+_PREFIX = "INBOND_"
+_NOT_SETTINGS = frozenset({"INBOND_KEY", "INBOND_WORKSPACE"})
+_QUIET = frozenset({"custody", "database"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server listens; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _address(value: object) -> Address:
+    host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        fix = "write HOST:PORT, such as `127.0.0.1:8484`"
+        raise wrong("bad-value", f"`{value}` is not an address", fix)
+    if not _is_loopback(host):
+        fix = "use 127.0.0.1 or [::1]; logins come with a later version"
+        message = f"`{value}` is reachable from outside, and nothing binds beyond loopback without authentication configured"
+        raise wrong("beyond-loopback", message, fix)
+    return Address(host=host, port=int(port))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _unlisted(value: object) -> object:
+    if value == "inspect":
+        fix = "use `tunnel` (carried unopened and counted) or `refuse`"
+        raise wrong("not-yet", "`inspect` is not in this version", fix)
+    return value
+
+
+def _delivery(value: object) -> object:
+    if value == "buffer":
+        raise wrong("not-yet", "`buffer` is not in this version", "use `stream`")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Upstream(_Section):
+    """How teachers are reached."""
+
+    ca: str | None = Field(
+        default=None,
+        description="a PEM file of certificates trusted for teachers beside the public roots",
+    )
+    timeout_s: float = Field(
+        default=600.0, gt=0, description="how long a teacher may stay silent, in seconds"
+    )
+
+
+class Limits(_Section):
+    """What is read and held at most."""
+
+    request_bytes: int = Field(
+        default=33_554_432, ge=1, description="the largest request body that is forwarded, in bytes"
+    )
+    answer_bytes: int = Field(
+        default=67_108_864, ge=1, description="the longest answer that is recorded, in bytes"
+    )
+    queue: int = Field(
+        default=4096, ge=1, description="how many entries may wait for the ledger at once"
+    )
+
+
+class CustodySettings(_Section):
+    """Where the provider's real key for one route is kept."""
+
+    account: str = Field(min_length=1, description="the name of the account at the provider")
+    env: str | None = Field(
+        default=None, description="the environment variable that holds the provider's key"
+    )
+    file: str | None = Field(default=None, description="the file that holds the provider's key")
+
+    @field_validator("env")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        # Never quoted: people paste the key itself here.
+        if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+            fix = "write its name in capitals, such as `OPENAI_API_KEY`, never the key itself"
+            raise wrong("bad-value", "this is not the name of an environment variable", fix)
+        return value
+
+    @field_validator("file")
+    @classmethod
+    def _names_a_file(cls, value: str | None) -> str | None:
+        if value is not None and "/" not in value:
+            fix = "write a path with a `/`, such as `keys/openai.key`, never the key itself"
+            raise wrong("bad-value", "this is not the path of a file", fix)
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            fix = "give `env: VARIABLE` or `file: PATH`"
+            raise wrong("bad-value", "a key stands in exactly one place", fix)
+        return self
+
+
+class _Keys(_Section):
+    inbond: Literal[1] = Field(description="the version of this file's format: 1")
+    organisation: str = Field(
+        min_length=1, description="the party of the house rules: who runs this installation"
+    )
+    origin: str = Field(
+        default="",
+        description="the ledger's name in its checkpoints, a word without `+`; never change it",
+    )
+    listen: Annotated[Address, BeforeValidator(_address)] = Field(
+        default=Address(host="127.0.0.1", port=8484), description="where the proxy listens"
+    )
+    console: Annotated[Address, BeforeValidator(_address)] = Field(
+        default=Address(host="127.0.0.1", port=8485), description="where the console listens"
+    )
+    workers: int = Field(default=1, ge=1, le=256, description="how many proxy processes share it")
+    database: str = Field(
+        default="sqlite:///inbond.db",
+        repr=False,
+        description="where the ledger is kept; a relative path is relative to the workspace",
+    )
+    unlisted: Annotated[Literal["tunnel", "refuse"], BeforeValidator(_unlisted)] = Field(
+        default="tunnel", description="what happens to hosts that nobody registered"
+    )
+    upstream: Upstream = Field(default=Upstream(), description="how teachers are reached")
+    limits: Limits = Field(default=Limits(), description="what is read and held at most")
+    drain_s: float = Field(
+        default=30.0, ge=0, description="how long calls may finish when the proxy stops, in seconds"
+    )
+    keep_wire: bool = Field(
+        default=False, description="whether the bytes of streams are kept beside the answer"
+    )
+    delivery: Annotated[Literal["stream"], BeforeValidator(_delivery)] = Field(
+        default="stream", description="when the client gets the answer"
+    )
+    checkpoint_every_s: float = Field(
+        default=600.0, gt=0, description="how often a ledger that grew is signed, in seconds"
+    )
+    teachers: tuple[dict[str, object], ...] = Field(
+        default=(), strict=False, description="registry entries of your own"
+    )
+    custody: dict[str, CustodySettings] = Field(
+        default={}, description="where providers' keys are kept, by the id of the registry entry"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_origin(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(name := values.get("organisation"), str):
+            return {"origin": origin_of(name), **values}
+        return values
+
+    @field_validator("origin")
+    @classmethod
+    def _is_a_key_name(cls, value: str) -> str:
+        # C2SP signed-note: a key's name is not empty, without blanks and `+`.
+        if not re.fullmatch(r"[^\s+]+", value):
+            fix = "write a word such as `ledger.example.org`"
+            raise wrong("bad-value", f"`{value}` is not a name for a ledger", fix)
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _is_sqlite(cls, value: str) -> str:
+        # Never quoted: such an address may hold a password.
+        if not value.startswith("sqlite:///"):
+            fix = "write `sqlite:///FILE`; PostgreSQL comes with a later version"
+            raise wrong("bad-value", "this is not a database inbond can use", fix)
+        return value
+
+
+class Settings(_Keys):
+    """All settings of one workspace; `directory` is the workspace, absolute."""
+
+    directory: Path
+
+    @property
+    def keys_directory(self) -> Path:
+        """Where the ledger's key, the export key, the fingerprint secret and the CA lie."""
+        return self.directory / "keys"
+
+    @property
+    def run_directory(self) -> Path:
+        """Where running processes keep their locks and sockets."""
+        return self.directory / "run"
+
+    @property
+    def datasets_directory(self) -> Path:
+        """Where sealed datasets are written."""
+        return self.directory / "datasets"
+
+    @property
+    def students_directory(self) -> Path:
+        """Where runs and weights are written."""
+        return self.directory / "students"
+
+    @property
+    def policies_directory(self) -> Path:
+        """Where the workspace's own policies lie."""
+        return self.directory / "policies"
+
+    @property
+    def upstream_ca(self) -> Path | None:
+        """The file of further certificates trusted for teachers, absolute."""
+        return None if self.upstream.ca is None else self.directory / self.upstream.ca
+
+    @property
+    def lock_path(self) -> Path:
+        """The lock in front of the ledger's writers."""
+        return self.directory / "ledger.lock"
+
+    @property
+    def last_checkpoint_path(self) -> Path:
+        """The last signed checkpoint, kept beside the key and outside the database."""
+        return self.keys_directory / "last.checkpoint"
+
+
+def origin_of(organisation: str) -> str:
+    """The ledger's default name for an organisation: a word without blanks (C2SP signed notes)."""
+    slug = re.sub(r"[^a-z0-9]+", "-", organisation.lower()).strip("-")
+    return f"inbond/{slug or hashlib.sha256(organisation.encode()).hexdigest()[:12]}"
+
+
+def load_settings(
+    directory: Path, environ: Mapping[str, str], check_teacher: type[BaseModel] | None = None
+) -> Settings:
+    """The settings of a workspace; an environment variable replaces what the file says.
+
+    `check_teacher` is the model of a registry entry: with it, mistakes in `teachers` are found here,
+    with their place.
+
+    Raises:
+        SettingsError: there is no workspace, or its settings cannot be read or are wrong; a
+            `FileError` holds the further errors of the file in `also`.
+    """
+    return parse_settings(_text_of(directory), directory, environ, check_teacher)
+
+
+def parse_settings(
+    text: str,
+    directory: Path,
+    environ: Mapping[str, str],
+    check_teacher: type[BaseModel] | None = None,
+) -> Settings:
+    """The settings that the text of a file gives, as `load_settings` reads them.
+
+    Raises:
+        SettingsError: as there, where there is a text.
+    """
+    document = read_document(text, FILE_NAME)
+    variables: dict[Loc, str] = {}
+    values = document.value | {}
+    for name in sorted(environ):
+        _overlay(values, variables, name, environ[name])
+    source = Source(document=document, variables=variables, quiet=_QUIET)
+    found: list[FileError] = []
+    keys: _Keys | None = None
+    try:
+        keys = _Keys.model_validate(values)
+    except ValidationError as error:
+        found = faults(error, _Keys, source)
+    if check_teacher is not None:
+        found += _teacher_faults(values.get("teachers"), check_teacher, source)
+    raise_first(found)
+    assert keys is not None  # noqa: S101 - without faults there are keys
+    return Settings.model_construct(directory=directory.absolute(), **dict(keys))
+
+
+def _text_of(directory: Path) -> str:
+    path = directory / FILE_NAME
+    try:
+        return path.read_bytes().decode()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        message = f"no workspace here: `{directory}` has no `{FILE_NAME}`"
+        fix = "run `inbond init DIR --organisation NAME`, or name a workspace with `-C DIR`"
+        raise SettingsError(message, help=fix, where=str(path), code="no-workspace") from error
+    except OSError as error:
+        message = f"`{path}` cannot be read: {(error.strerror or 'unknown reason').lower()}"
+        fix = "mend its permissions"
+        raise SettingsError(message, help=fix, where=str(path), code="unreadable") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        column = error.start - error.object.rfind(b"\n", 0, error.start)
+        where = f"{FILE_NAME}:{line}:{column}"
+        message, fix = "the file is not UTF-8", "save it as UTF-8"
+        raise SettingsError(message, help=fix, where=where, code="yaml") from error
+
+
+def _overlay(values: dict[str, Value], variables: dict[Loc, str], name: str, text: str) -> None:
+    """Put one environment variable into the tree, where it names a setting."""
+    if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+        return
+    path = name.removeprefix(_PREFIX).lower().split("__")
+    fields = _Keys.model_fields
+    if path[0] not in fields:
+        # Others stay: container platforms inject such as INBOND_SERVICE_HOST. A near miss is a typo.
+        if near := get_close_matches(path[0], fields, n=1, cutoff=0.8):
+            message = f"unknown setting `{name}` in the environment"
+            fix = f"did you mean `{_PREFIX}{near[0].upper()}`?"
+            raise SettingsError(message, help=fix, where=name, code="unknown-key")
+        return
+    is_text = len(path) == 1 and fields[path[0]].annotation in {str, Address}
+    at = values
+    for part in path[:-1]:
+        inner = at.get(part)
+        at[part] = at = dict(inner) if isinstance(inner, dict) else {}
+    at[path[-1]] = text if is_text else read_value(text, name)
+    variables[tuple(path)] = name
+
+
+def _teacher_faults(teachers: Value, model: type[BaseModel], source: Source) -> list[FileError]:
+    found: list[FileError] = []
+    for n, teacher in enumerate(teachers if isinstance(teachers, list) else ()):
+        try:
+            if isinstance(teacher, dict):
+                model.model_validate(teacher)
+        except ValidationError as error:
+            found += faults(error, model, source, under=("teachers", n))
+    return found

@@ -1,0 +1,1 @@
+"""The console: it sees, and never forwards, traffic."""

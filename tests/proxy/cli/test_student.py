@@ -1,0 +1,144 @@
+"""`inbond student`: from a sealed dataset to a run on record, in one process."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import time_machine
+import torch
+from click.testing import Result
+
+from proxy.ledger.entry import DatasetEntry, RunEntry
+from proxy.ledger.verify import verify
+from tests.proxy.workshop import NOW, Asked, Said, Workshop
+from tests.student.students import write_student
+
+COLOURS = {"grass": "green", "snow": "white", "coal": "black", "a lemon": "yellow"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """No core is taken from other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """A workspace with a sealed dataset, a run on it in `students/run`; not to be written to."""
+    folder = tmp_path_factory.mktemp("journey")
+    with time_machine.travel(NOW, tick=True):
+        made = Workshop.at(folder / "work")
+        made.ask(
+            *(
+                Asked(prompt=f"What colour is {thing}?", said=(Said(text=f"It is {colour}."),))
+                for thing, colour in COLOURS.items()
+            )
+        )
+        made.record("dataset", "build", "--student", "gardener")
+        write_student(folder / "base")
+        assert train(made).exit_code == 0
+        yield made
+
+
+@pytest.fixture
+def here(trained: Workshop, tmp_path: Path) -> Iterator[Workshop]:
+    """A copy of that workspace, to be changed."""
+    with time_machine.travel(NOW, tick=True):
+        yield Workshop(directory=Path(shutil.copytree(trained.directory, tmp_path / "work")))
+
+
+def train(made: Workshop, out: str = "run", *more: str) -> Result:
+    """What training on the workspace's dataset gives."""
+    (dataset,) = made.settings.datasets_directory.iterdir()
+    folder = made.directory.parent
+    return made.inbond(
+        "student", "train", dataset, "--key", made.key, "--base", folder / "base",
+        "--out", made.directory / "students" / out, "--cache", folder / "cache", "--steps", 2,
+        "--row-tokens", 128, "--batch-tokens", 256, "--held-out", 0.25, *more,
+    )  # fmt: skip
+
+
+def runs(made: Workshop) -> list[RunEntry]:
+    """The runs on record."""
+    return [entry for entry in made.entries() if isinstance(entry, RunEntry)]
+
+
+def test_the_journey_from_an_answer_to_an_audit(trained: Workshop) -> None:
+    """Dataset, training, run entry, audit: each names the one before, and the audit verifies."""
+    with time_machine.travel(NOW, tick=True):
+        (run,) = runs(trained)
+        (dataset,) = (entry for entry in trained.entries() if isinstance(entry, DatasetEntry))
+        made = trained.record(
+            "audit", "export", trained.directory.parent / "audit", "--student", "gardener"
+        )
+        report = verify(Path(str(made["path"])), trained.key)
+    assert (run.student, run.datasets, run.steps) == ("gardener", [dataset.root], 2)
+    assert any(name.endswith(".safetensors") for name in run.weights)
+    assert report.exit_code == 0
+    leaves = (trained.directory.parent / "audit/entries.jsonl").read_text()
+    assert run.run in leaves
+
+
+def test_recording_again_changes_nothing(here: Workshop) -> None:
+    """A run that is on record stays there once, and the command says the same."""
+    run = here.directory / "students/run"
+    assert here.record("student", "record", run)["run"] == runs(here)[0].run
+    assert len(runs(here)) == 1
+
+
+def test_a_changed_run_is_not_put_on_record(here: Workshop) -> None:
+    """Weights that are not those recorded are found before anything is appended."""
+    run = here.directory / "students/run"
+    weights = next((run / "model").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    result = here.inbond("student", "record", run)
+    assert (result.exit_code, "error[record-damaged]" in result.stderr) == (1, True)
+
+
+def test_an_unfinished_run_is_not_put_on_record(here: Workshop, tmp_path: Path) -> None:
+    """A run without its end made no student: the error says how to go on."""
+    from tests.student.records import write_record
+
+    write_record(tmp_path / "other")
+    result = here.inbond("student", "record", tmp_path / "other")
+    assert result.exit_code == 1
+    assert "error[other-ledger]" in result.stderr or "error[run-unfinished]" in result.stderr
+    assert len(runs(here)) == 1
+
+
+def test_a_run_of_another_ledgers_dataset_belongs_there(here: Workshop, tmp_path: Path) -> None:
+    """A workspace that did not seal the dataset says where to record the run."""
+    other = Workshop.at(tmp_path / "other")
+    result = other.inbond("student", "record", here.directory / "students/run")
+    assert (result.exit_code, "error[other-ledger]" in result.stderr) == (1, True)
+    assert runs(other) == []
+
+
+def test_a_tampered_dataset_trains_nothing(here: Workshop) -> None:
+    """One changed byte in the dataset ends with 1, without a run directory or an entry (P6)."""
+    (dataset,) = here.settings.datasets_directory.iterdir()
+    page = dataset / "index.html"
+    page.write_bytes(page.read_bytes() + b" ")
+    shutil.copytree(here.directory / "students/run/model", here.directory.parent / "base")
+    result = train(here, "forged")
+    assert (result.exit_code, "error[unproven-dataset]" in result.stderr) == (1, True)
+    assert not (here.directory / "students/forged").exists()
+    assert len(runs(here)) == 1
+
+
+def test_show_says_what_is_in_the_student(here: Workshop) -> None:
+    """Teachers and examples of a run are told from its signed record."""
+    result = here.inbond("student", "show", here.directory / "students/run", "--json")
+    assert result.exit_code == 0
+    (teaching,) = json.loads(result.stdout)["teachings"]
+    assert (teaching["model"], teaching["licence"]) == ("smollm2-135m-instruct", "Apache-2.0")
+
+
+def test_no_such_verb_is_wrong_use(here: Workshop) -> None:
+    """An unknown verb ends with 2."""
+    assert here.inbond("student", "teach").exit_code == 2
