@@ -1,0 +1,319 @@
+"""Real sealed datasets, small: every leaf, seal and signature as an installation makes them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from proxy.ledger.bundle import (
+    BundleContents,
+    LedgerEntry,
+    Opening,
+    entries_digest,
+    openings_digest,
+    write_bundle,
+)
+from proxy.ledger.canonical import canonical
+from proxy.ledger.checkpoint import Checkpoint, LogKey, sign_checkpoint
+from proxy.ledger.closure import policy_digest
+from proxy.ledger.entry import (
+    CallEntry,
+    DatasetEntry,
+    DecisionRecord,
+    Entry,
+    ExchangeEntry,
+    ExportEntry,
+    KeyEntry,
+    OpenEntry,
+    PolicyEntry,
+    SealRecord,
+    TermsEntry,
+)
+from proxy.ledger.envelope import ExportKey
+from proxy.ledger.example import ExampleRow, ManifestLine, manifest_bytes, rows_root, texts_of
+from proxy.ledger.merkle import leaf_hash, leaf_reader, root_of
+from proxy.ledger.seal import seal_record
+from student.intake import Admitted, open_dataset
+
+__all__ = ["LESSONS", "NOW", "STUDENT", "Lesson", "Sealed", "admit", "seal_audit", "seal_dataset"]
+
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
+
+STUDENT = "summary-writer"
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+VALID_UNTIL = "2026-12-24T00:00:00.000Z"
+_AT = "2026-11-20T08:00:00.000Z"
+_NONCE = "00" * 16
+_ORIGIN = "ledger.example/demo"
+_KEY = LogKey.generate(_ORIGIN, sha256(b"log").digest())
+_SIGN = ExportKey.generate(sha256(b"export").digest())
+_POLICY = json.dumps(
+    {
+        "language": 1,
+        "organisation": None,
+        "documents": {"acme.yaml": "policy: acme"},
+        "approvals": [],
+        "revoked": [],
+    }
+).encode()
+_BUNDLE = policy_digest(_POLICY)
+_TERMS = canonical({"id": "acme-terms", "title": "Terms of Acme"})
+_SOURCE = sha256(_TERMS).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """One exchange: a conversation, and each choice of the answer."""
+
+    prompt: Sequence[tuple[str, str]] = (("user", "Say something."),)
+    answers: Sequence[str] = ("Something.",)
+    finish: str = "stop"
+    tools: Json = None
+    tool_calls: Sequence[tuple[str, str]] = ()
+    """Name and arguments of each call in every choice."""
+    has_images: bool = False
+    model: str = "acme-large"
+    clauses: tuple[str, ...] = ("acme-api/own-use acme-terms 4.1",)
+
+    def reading(self) -> bytes:
+        """What the recorder stores and seals of the exchange."""
+        calls: Json = [
+            {"id": f"c{at}", "name": name, "arguments": arguments}
+            for at, (name, arguments) in enumerate(self.tool_calls)
+        ]
+        choices: Json = [
+            {"index": at, "text": text, "reasoning": "", "tool_calls": calls, "logprobs": None}
+            for at, text in enumerate(self.answers)
+        ]
+        return json.dumps(
+            {
+                "request": {"messages": [self._turn(*turn) for turn in self.prompt],
+                            "tools": self.tools},
+                "answer": {"choices": choices},
+            }
+        ).encode()  # fmt: skip
+
+    def _turn(self, role: str, text: str) -> Json:
+        return {
+            "role": role,
+            "text": text,
+            "tool_calls": [],
+            "tool_call_id": "c0" if role == "tool" else None,
+            "name": "look_up" if role == "tool" else None,
+            "has_other_parts": self.has_images,
+        }
+
+
+LESSONS = tuple(
+    Lesson(prompt=(("user", f"What colour is {thing}?"),), answers=(f"It is {colour}.",))
+    for thing, colour in (
+        ("grass", "green"),
+        ("snow", "white"),
+        ("coal", "black"),
+        ("a lemon", "yellow"),
+        ("the sky", "blue"),
+        ("a brick", "red"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A dataset on disk, and the key that shows it."""
+
+    path: Path
+    vkey: str
+
+
+@dataclass(slots=True)
+class _Log:
+    """Entries as they are appended."""
+
+    entries: list[LedgerEntry] = field(default_factory=list)
+
+    def append(self, entry: Entry) -> int:
+        seq = len(self.entries)
+        self.entries.append(LedgerEntry(seq, canonical(entry.model_dump())))
+        return seq
+
+    def stamp(self) -> dict[str, Any]:
+        return {"id": f"0193-{len(self.entries):04d}", "at": _AT, "actor": "inbond"}
+
+
+def seal_dataset(
+    path: Path, lessons: Sequence[Lesson] = LESSONS, *, valid_until: str = VALID_UNTIL
+) -> Sealed:
+    """A dataset bundle of these lessons, all admitted, for `STUDENT`."""
+    log = _Log()
+    _begin(log)
+    openings, rows, manifest = [], [], []
+    for number, lesson in enumerate(lessons):
+        reading = lesson.reading()
+        opening = Opening(salt=sha256(f"salt {number}".encode()).digest(), body=reading)
+        openings.append(opening)
+        exchange, seq = _exchange(log, lesson, opening)
+        manifest.append(ManifestLine(exchange=exchange.id, seq=seq, verdict="permit"))
+        rows += [
+            _row(lesson, exchange, seq, choice, reading) for choice in range(len(lesson.answers))
+        ]
+    subject = DatasetEntry(
+        **log.stamp(),
+        dataset="colours",
+        student=STUDENT,
+        root=rows_root(row.to_row() for row in rows),
+        rows=len(rows),
+        manifest=sha256(manifest_bytes(manifest)).hexdigest(),
+        entries=entries_digest(entry.leaf for entry in log.entries),
+        openings=openings_digest(opening.seal for opening in openings),
+        policies=[_BUNDLE],
+        terms=[_SOURCE],
+        grants=[],
+        decision_bundle=_BUNDLE,
+        valid_until=valid_until,
+        recipient="team:students",
+        nonce=_NONCE,
+    )
+    return _write(
+        path, log, subject, kind="dataset", openings=openings, rows=rows, manifest=manifest
+    )
+
+
+def seal_audit(path: Path) -> Sealed:
+    """An audit bundle, sound, of a log without exchanges."""
+    log = _Log()
+    _begin(log)
+    subject = ExportEntry(
+        **log.stamp(),
+        export="audit-1",
+        query={},
+        entries=entries_digest(entry.leaf for entry in log.entries),
+        openings=openings_digest(()),
+        tables={},
+        policies=[_BUNDLE],
+        terms=[_SOURCE],
+        grants=[],
+        recipient="auditor",
+        nonce=_NONCE,
+    )
+    return _write(path, log, subject, kind="audit")
+
+
+def admit(path: Path, lessons: Sequence[Lesson] = LESSONS) -> Admitted:
+    """The proven examples of these lessons, by way of a dataset at `path`."""
+    sealed = seal_dataset(path, lessons)
+    return open_dataset(sealed.path, sealed.vkey, student=STUDENT, now=NOW)
+
+
+def _write(path: Path, log: _Log, subject: DatasetEntry | ExportEntry, **contents: Any) -> Sealed:
+    log.append(subject)
+    hashes = [leaf_hash(entry.leaf) for entry in log.entries]
+    head = Checkpoint(origin=_ORIGIN, size=len(hashes), root=root_of(hashes))
+    vkey = _KEY.verifier.to_text()
+    write_bundle(
+        path,
+        BundleContents(
+            subject=subject.id,
+            checkpoint=sign_checkpoint(head, _KEY),
+            log_key=vkey,
+            read=leaf_reader(hashes),
+            entries=log.entries,
+            policies={_BUNDLE: _POLICY},
+            terms={_SOURCE: _TERMS},
+            **contents,
+        ),
+        _SIGN,
+    )
+    return Sealed(path=path, vkey=vkey)
+
+
+def _begin(log: _Log) -> None:
+    vkey = _KEY.verifier.to_text()
+    log.append(OpenEntry(**log.stamp(), origin=_ORIGIN, log_key=vkey, nonce=_NONCE))
+    log.append(
+        KeyEntry(
+            **log.stamp(), action="create", role="export", key="export-1",
+            public=_SIGN.public_pem, nonce=_NONCE,
+        )
+    )  # fmt: skip
+    log.append(
+        PolicyEntry(
+            **log.stamp(),
+            bundle=_BUNDLE,
+            meaning=_BUNDLE,
+            files={"acme.yaml": _BUNDLE},
+            nonce=_NONCE,
+        )
+    )
+    log.append(
+        TermsEntry(
+            **log.stamp(), digest=_SOURCE, policy="acme-api", source="acme-terms", nonce=_NONCE
+        )
+    )
+
+
+def _exchange(log: _Log, lesson: Lesson, opening: Opening) -> tuple[ExchangeEntry, int]:
+    def decision(gate: str) -> DecisionRecord:
+        return DecisionRecord.model_validate(
+            {"gate": gate, "verdict": "permit", "bundle": _BUNDLE, "meaning": _BUNDLE,
+             "exchange_at": _AT, "today_at": _AT, "clauses": list(lesson.clauses),
+             "terms": [_SOURCE]}
+        )  # fmt: skip
+
+    call = CallEntry(
+        **log.stamp(),
+        key="key:demo",
+        worker="w1",
+        student=STUDENT,
+        facts={"project": "demo", "route": "acme"},
+        request=SealRecord(seal="0" * 64, size_bytes=1),
+        decision=decision("request"),
+    )
+    log.append(call)
+    exchange = ExchangeEntry(
+        **log.stamp(),
+        call=call.id,
+        outcome="complete",
+        status=200,
+        facts={"model.id": lesson.model},
+        choices=len(lesson.answers),
+        is_whole=True,
+        answer=seal_record(opening.salt, opening.body),
+        decision=decision("response"),
+        nonce=_NONCE,
+    )
+    return exchange, log.append(exchange)
+
+
+def _row(
+    lesson: Lesson, exchange: ExchangeEntry, seq: int, choice: int, reading: bytes
+) -> ExampleRow:
+    texts = texts_of(reading, choice)
+    assert exchange.answer is not None
+    return ExampleRow(
+        example=f"{exchange.id}#{choice}",
+        exchange=exchange.id,
+        call=exchange.call,
+        choice=choice,
+        seq=seq,
+        project="demo",
+        student=STUDENT,
+        provider="acme",
+        route="acme",
+        model=lesson.model,
+        licence="Apache-2.0",
+        finish=lesson.finish,
+        messages=texts.messages,
+        tools=texts.tools,
+        completion=texts.completion,
+        logprobs=texts.logprobs,
+        clauses=lesson.clauses,
+        terms=(_SOURCE,),
+        duties=("notice: Built with Acme",),
+        bundle=_BUNDLE,
+        exchange_at=_AT,
+        decided_at=_AT,
+        answer_seal=exchange.answer.seal,
+    )

@@ -1,0 +1,151 @@
+"""Snapshots are whole or not there, hold no pickle, and give back what they took, bit by bit."""
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.optim import AdamW
+from transformers import PreTrainedModel
+
+from student import snapshot
+from student.errors import SnapshotError
+from student.model import Student, output_head
+
+
+def _trained(model: PreTrainedModel, steps: int) -> AdamW:
+    optimiser = AdamW(model.parameters(), lr=1e-2, fused=True)
+    for _ in range(steps):
+        _step(model, optimiser)
+    return optimiser
+
+
+def _step(model: PreTrainedModel, optimiser: AdamW) -> None:
+    ids = torch.randint(3, 200, (1, 12))
+    optimiser.zero_grad()
+    model(input_ids=ids, labels=ids).loss.backward()
+    optimiser.step()
+
+
+def _weights(model: PreTrainedModel) -> list[torch.Tensor]:
+    return [weight.detach().clone() for weight in model.parameters()]
+
+
+def test_a_restored_run_takes_the_same_next_steps(student: Student, tmp_path: Path) -> None:
+    """Weights, moments, step counts and random draws after restoring are those of before."""
+    model = student.model
+    optimiser = _trained(model, 3)
+    taken = snapshot.save(tmp_path, 3, model, optimiser, run="run-1")
+    _step(model, optimiser)
+    expected = _weights(model)
+    _trained(model, 2)
+    fresh = AdamW(model.parameters(), lr=1e-2, fused=True)
+    snapshot.restore(taken, model, fresh, run="run-1")
+    _step(model, fresh)
+    assert all(torch.equal(a, b) for a, b in zip(_weights(model), expected, strict=True))
+
+
+def test_tied_weights_stay_tied(student: Student, tmp_path: Path) -> None:
+    """A head that shares the embedding's matrix shares it after restoring too."""
+    model = student.model
+    optimiser = _trained(model, 1)
+    taken = snapshot.save(tmp_path, 1, model, optimiser, run="run-1")
+    snapshot.restore(taken, model, optimiser, run="run-1")
+    assert output_head(model) is model.get_input_embeddings().weight
+
+
+def test_only_safetensors_and_json_are_written(student: Student, tmp_path: Path) -> None:
+    """A snapshot is two safetensors files and one JSON file with their digests."""
+    taken = snapshot.save(tmp_path, 1, student.model, _trained(student.model, 1), run="run-1")
+    assert sorted(path.name for path in taken.folder.iterdir()) == [
+        "optimiser.safetensors",
+        "state.json",
+        "weights.safetensors",
+    ]
+    state = json.loads((taken.folder / "state.json").read_text())
+    assert set(state["files"]) == {"optimiser.safetensors", "weights.safetensors"}
+    assert all(isinstance(value, int) for value in state["random"]["cpu"])
+
+
+def _flip(name: str) -> Callable[[Path], None]:
+    def flip(folder: Path) -> None:
+        data = bytearray((folder / name).read_bytes())
+        data[-2] ^= 1
+        (folder / name).write_bytes(data)
+
+    return flip
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_flip("weights.safetensors"), r"`weights\.safetensors` is not the file"),
+        (_flip("optimiser.safetensors"), r"`optimiser\.safetensors` is not the file"),
+        (_flip("state.json"), r"`state\.json` is not the file"),
+        (lambda folder: (folder / "weights.safetensors").unlink(), r"`weights\.safetensors`"),
+        (lambda folder: (folder / "state.json").unlink(), r"`state\.json` cannot be read"),
+    ],
+)
+def test_a_damaged_snapshot_is_refused(
+    student: Student, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    """A changed or absent file is named, and nothing of the snapshot is loaded."""
+    optimiser = _trained(student.model, 1)
+    taken = snapshot.save(tmp_path, 1, student.model, optimiser, run="run-1")
+    damage(taken.folder)
+    with pytest.raises(SnapshotError, match=message) as caught:
+        snapshot.restore(taken, student.model, optimiser, run="run-1")
+    assert caught.value.where == str(taken.folder)
+
+
+def test_another_runs_snapshot_is_refused(student: Student, tmp_path: Path) -> None:
+    """A snapshot goes back into its own run only."""
+    optimiser = _trained(student.model, 1)
+    taken = snapshot.save(tmp_path, 1, student.model, optimiser, run="run-1")
+    with pytest.raises(SnapshotError, match="it belongs to run `run-1`"):
+        snapshot.restore(taken, student.model, optimiser, run="run-2")
+
+
+def test_a_full_disk_keeps_the_earlier_snapshot(
+    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a snapshot cannot be written, nothing half-written is left and the last one stays."""
+    optimiser = _trained(student.model, 1)
+    first = snapshot.save(tmp_path, 1, student.model, optimiser, run="run-1")
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(snapshot, "save_file", full)
+    with pytest.raises(SnapshotError, match="No space left"):
+        snapshot.save(tmp_path, 2, student.model, optimiser, run="run-1")
+    assert snapshot.snapshots(tmp_path) == [first]
+    assert [path.name for path in tmp_path.iterdir()] == [first.folder.name]
+
+
+def test_snapshots_are_listed_in_order_and_pruned(student: Student, tmp_path: Path) -> None:
+    """The oldest go first; what a kill left unfinished is no snapshot and goes too."""
+    optimiser = _trained(student.model, 1)
+    for steps in (2, 10, 1):
+        snapshot.save(tmp_path, steps, student.model, optimiser, run="run-1")
+    (tmp_path / ".writing-x").mkdir()
+    (tmp_path / "step-00000003").mkdir()
+    assert [each.steps for each in snapshot.snapshots(tmp_path)] == [1, 2, 10]
+    snapshot.prune(tmp_path, keep=1)
+    assert [each.steps for each in snapshot.snapshots(tmp_path)] == [10]
+    assert not (tmp_path / ".writing-x").exists()
+
+
+def test_no_folder_holds_no_snapshots(tmp_path: Path) -> None:
+    """Before the first snapshot there are none."""
+    assert snapshot.snapshots(tmp_path / "absent") == []
+
+
+def test_a_snapshot_left_behind_is_written_again(student: Student, tmp_path: Path) -> None:
+    """A snapshot of the same step, left by a kill, is replaced."""
+    optimiser = _trained(student.model, 1)
+    snapshot.save(tmp_path, 1, student.model, optimiser, run="run-1")
+    taken = snapshot.save(tmp_path, 1, student.model, optimiser, run="run-2")
+    snapshot.restore(taken, student.model, optimiser, run="run-2")
