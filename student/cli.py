@@ -169,7 +169,7 @@ def _prepare() -> None:
     from transformers.utils import logging
 
     # The progress on stderr is ours.
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers leaves it so
+    logging.disable_progress_bar()
 
 
 def _order(options: dict[str, Any], *, out: Path, base: str, is_resumed: bool) -> Order:

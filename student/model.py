@@ -171,7 +171,7 @@ def output_head(model: PreTrainedModel) -> Tensor:
     Raises:
         ModelError: the model has no such matrix, or adds a bias after it.
     """
-    head = model.get_output_embeddings()  # type: ignore[no-untyped-call] # transformers leaves it so
+    head = model.get_output_embeddings()
     if head is None or getattr(head, "bias", None) is not None:
         raise ModelError(
             "the output head of this model is not one matrix",
