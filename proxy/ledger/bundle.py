@@ -159,6 +159,7 @@ def write_bundle(target: Path, contents: BundleContents, sign: ExportKey) -> Non
         draft.rename(target)
         _sync(target.parent)
     except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
         raise BundleError(
             f"the bundle could not be written: {error.strerror}",
             help="free the path and try again",

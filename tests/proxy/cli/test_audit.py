@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,9 @@ def test_an_older_checkpoint_covers_rewriting(exported: Workshop, audit: Path) -
     assert "rewriting by the key's holder" not in result.stdout
 
 
-def test_a_checkpoint_that_is_none_is_found(exported: Workshop, audit: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_none_is_found(
+    exported: Workshop, audit: Path, tmp_path: Path
+) -> None:
     """Bytes that are no checkpoint do not pass, and make no traceback."""
     junk = tmp_path / "junk"
     junk.write_bytes(b"\xff\xfe\x00")
@@ -74,6 +77,28 @@ def test_a_changed_file_is_found(exported: Workshop, audit: Path, name: str) -> 
     (audit / name).write_bytes(data)
     result = exported.inbond("audit", "verify", audit, "--key", exported.key)
     assert (result.exit_code, name in result.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["dataset/examples.parquet", "dataset/manifest.jsonl"])
+def test_a_changed_dataset_is_found(exported: Workshop, tmp_path: Path, name: str) -> None:
+    """One changed byte in a dataset ends with 1, and a file taken away does."""
+    (dataset,) = exported.settings.datasets_directory.iterdir()
+    copy = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    result = exported.inbond("audit", "verify", copy, "--key", exported.key)
+    assert (result.exit_code, name in result.stdout) == (1, True)
+    (copy / name).unlink()
+    assert exported.inbond("audit", "verify", copy, "--key", exported.key).exit_code == 1
+
+
+def test_a_dataset_past_its_date_cannot_be_told(exported: Workshop) -> None:
+    """After `valid_until` every proof still holds, and whether it may be used is open."""
+    (dataset,) = exported.settings.datasets_directory.iterdir()
+    with time_machine.travel(NOW + timedelta(days=31), tick=True):
+        result = exported.inbond("audit", "verify", dataset, "--key", exported.key)
+    assert (result.exit_code, "expired" in result.stdout) == (2, True)
 
 
 def test_what_cannot_be_told_ends_with_2(exported: Workshop, audit: Path, tmp_path: Path) -> None:
@@ -114,4 +139,7 @@ def test_a_dataset_that_is_gone_is_pointed_out(exported: Workshop, tmp_path: Pat
     (dataset,) = copy.settings.datasets_directory.iterdir()
     shutil.rmtree(dataset)
     result = copy.inbond("audit", "export", tmp_path / "audit")
-    assert (result.exit_code, f"`datasets/{dataset.name}` is not here" in result.stderr) == (0, True)
+    assert (result.exit_code, f"`datasets/{dataset.name}` is not here" in result.stderr) == (
+        0,
+        True,
+    )

@@ -58,7 +58,9 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_on_record(here: Workshop
 def test_show_groups_examples_by_what_they_rest_on(here: Workshop) -> None:
     """Teacher, licence and clauses with a count, then what the build left out."""
     path = here.record("dataset", "build", "--student", "gardener")["path"]
-    group, summary = map(json.loads, here.inbond("dataset", "show", path, "--json").stdout.split("\n")[:2])
+    group, summary = map(
+        json.loads, here.inbond("dataset", "show", path, "--json").stdout.split("\n")[:2]
+    )
     assert (group["model"], group["licence"], group["examples"]) == (
         "smollm2-135m-instruct",
         "Apache-2.0",
@@ -71,7 +73,9 @@ def test_show_groups_examples_by_what_they_rest_on(here: Workshop) -> None:
 def test_show_of_something_else_is_an_error(here: Workshop, tmp_path: Path) -> None:
     """A folder that is no bundle, an audit, and a path to nothing each have their message."""
     assert here.inbond("dataset", "show", tmp_path / "gone").exit_code == 2
-    result = here.inbond("dataset", "show", tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = here.inbond("dataset", "show", empty)
     assert (result.exit_code, "this is no bundle" in result.stderr) == (1, True)
     here.record("audit", "export", tmp_path / "audit")
     result = here.inbond("dataset", "show", tmp_path / "audit")

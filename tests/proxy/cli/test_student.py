@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from click.testing import Result
 
 from proxy.ledger.entry import DatasetEntry, RunEntry
 from proxy.ledger.verify import verify
+from student.record import Record
 from tests.proxy.workshop import NOW, Asked, Said, Workshop
+from tests.student.records import HEADER
 from tests.student.students import write_student
 
 COLOURS = {"grass": "green", "snow": "white", "coal": "black", "a lemon": "yellow"}
@@ -102,12 +105,34 @@ def test_a_changed_run_is_not_put_on_record(here: Workshop) -> None:
 
 def test_an_unfinished_run_is_not_put_on_record(here: Workshop, tmp_path: Path) -> None:
     """A run without its end made no student: the error says how to go on."""
-    from tests.student.records import write_record
+    Record.start(tmp_path / "begun", HEADER, bytes(32))
+    result = here.inbond("student", "record", tmp_path / "begun")
+    assert (result.exit_code, "error[run-unfinished]" in result.stderr) == (1, True)
+    assert "--resume" in result.stderr
+    assert len(runs(here)) == 1
 
-    write_record(tmp_path / "other")
-    result = here.inbond("student", "record", tmp_path / "other")
-    assert result.exit_code == 1
-    assert "error[other-ledger]" in result.stderr or "error[run-unfinished]" in result.stderr
+
+def test_a_run_with_another_end_is_not_put_on_record(here: Workshop, tmp_path: Path) -> None:
+    """A signed record that goes on after its entry was made is not the run on record."""
+    (entry,) = runs(here)
+    begun = Record.start(tmp_path / "begun", replace(HEADER, run=entry.run), bytes(32))
+    begun.add("finished", step=0, weights={})
+    begun.sign()
+    result = here.inbond("student", "record", tmp_path / "begun")
+    assert (result.exit_code, "error[run-changed]" in result.stderr) == (1, True)
+
+
+def test_training_elsewhere_says_where_to_record(here: Workshop, tmp_path: Path) -> None:
+    """Outside the workspace that sealed the dataset, training ends with a hint."""
+    base = here.directory / "students/run/model"
+    (dataset,) = here.settings.datasets_directory.iterdir()
+    stranger = Workshop(directory=tmp_path)
+    result = stranger.inbond(
+        "student", "train", dataset, "--key", here.key, "--base", base, "--out", tmp_path / "run",
+        "--cache", tmp_path / "cache", "--steps", 1, "--row-tokens", 128, "--held-out", 0.25,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert f"inbond student record {tmp_path / 'run'}" in result.stderr
     assert len(runs(here)) == 1
 
 

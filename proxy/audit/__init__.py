@@ -1,0 +1,1 @@
+"""Audits: bundles made for a reader, that a stranger verifies offline."""

@@ -1,0 +1,103 @@
+"""`inbond audit`: export what the ledger says, and verify what somebody was given."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from proxy.cli.openledger import notary_of, open_ledger
+from proxy.cli.render import json_option, note, print_record
+from proxy.cli.workspace import actor, with_settings
+from proxy.clock import stamp, utc_now
+from proxy.settings import Settings
+
+__all__ = ["audit"]
+
+
+@click.group()
+def audit() -> None:
+    """Export and verify audits."""
+
+
+@audit.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--student", help="Only what this student learned from; else the whole log.")
+@click.option("--metadata-only", is_flag=True, help="Disclose no text.")
+@click.option("--recipient", default="the auditor", show_default=True, help="Who gets it.")
+@click.option("--zip", "is_zip", is_flag=True, help="Pack the bundle into TARGET.zip as well.")
+@json_option
+@with_settings
+def export(  # noqa: PLR0913 - options of one command
+    settings: Settings,
+    target: Path,
+    *,
+    student: str | None,
+    metadata_only: bool,
+    recipient: str,
+    is_zip: bool,
+    is_json: bool,
+) -> None:
+    """Write an audit to the directory TARGET; the ledger keeps what was disclosed, and to whom."""
+    from proxy.audit.export import Scope, export_audit
+    from proxy.ledger.bundle import zip_bundle
+    from proxy.notary import refuse_taken
+
+    target = target.absolute()
+    packed = target.with_name(f"{target.name}.zip") if is_zip else None
+    if packed is not None:
+        refuse_taken(packed)
+    note("collecting entries…")
+    with open_ledger(settings) as ledger:
+        exported = export_audit(
+            Scope(student=student, is_metadata_only=metadata_only),
+            notary_of(ledger),
+            datasets=settings.datasets_directory,
+            target=target,
+            actor=actor(),
+            recipient=recipient,
+        )
+    if packed is not None:
+        zip_bundle(exported.path, packed)
+    for dataset in exported.absent:
+        note(f"hint: `datasets/{dataset}` is not here, so its examples are not in this audit")
+    print_record(
+        {
+            "export": exported.export,
+            "path": exported.path,
+            "zip": packed,
+            "entries": exported.entries,
+            "examples": exported.examples,
+            "opened": exported.openings,
+            "absent_datasets": list(exported.absent),
+        },
+        is_json=is_json,
+    )
+
+
+@audit.command()
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--key", "vkey", required=True, metavar="VKEY", help="The log key you pinned.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An older checkpoint that you kept; may be given more than once.",
+)
+@json_option
+@click.pass_context
+def verify(
+    ctx: click.Context, path: Path, *, vkey: str, checkpoints: tuple[Path, ...], is_json: bool
+) -> None:
+    """Check the audit or dataset at PATH offline: exits 0 if true, 1 if false, 2 if it cannot tell."""
+    from proxy.ledger.report import render
+    from proxy.ledger.verify import verify as verify_bundle
+
+    # A checkpoint that is no text is no checkpoint: the verifier says so.
+    notes = [kept.read_text(encoding="utf-8", errors="replace") for kept in checkpoints]
+    report = verify_bundle(path, vkey, checkpoints=notes, now=stamp(utc_now()))
+    if is_json:
+        print_record({**asdict(report), "exit_code": report.exit_code}, is_json=True)
+    else:
+        click.echo(render(report))
+    ctx.exit(report.exit_code)
