@@ -106,6 +106,8 @@ class _Stream(http.HttpStream):
         super().__init__(context, stream_id)
         self._addon = addon
         self._discard_bytes = discard_bytes
+        self._left_bytes: int | None = None
+        self._held: list[commands.Command] = []
 
     def state_wait_for_request_headers(
         self, event: messages.RequestHeaders
@@ -179,6 +181,34 @@ class _Stream(http.HttpStream):
             self.server_state = self.state_consume_response_body
         else:
             yield from self.start_response_stream()
+
+    def start_response_stream(self) -> CommandGenerator[None]:
+        """Send the head on, and note how long the body says it is."""
+        assert self.flow.response is not None  # noqa: S101 - the stock layer calls this with one
+        length = self.flow.response.headers.get("content-length", "")
+        self._left_bytes = int(length) if length.isdecimal() else None
+        yield from super().start_response_stream()
+
+    def state_stream_response_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Send on what came, but hold the last bytes of an announced length until `flow_done`.
+
+        They are the end of the message, and a client that has them asks for no more: so they wait
+        for the durable record, as the last chunk of a chunked body does.
+        """
+        stock = super().state_stream_response_body(event)
+        if not isinstance(event, messages.ResponseData) or self._left_bytes is None:
+            yield from stock
+            return
+        self._left_bytes -= len(event.data)
+        if self._left_bytes > 0:
+            yield from stock
+        else:
+            self._held += stock
+
+    def flow_done(self) -> CommandGenerator[None]:
+        """End the message: the `response` hook has run, and nothing was cut."""
+        yield from self._held
+        yield from super().flow_done()
 
     def handle_protocol_error(
         self, event: messages.RequestProtocolError | messages.ResponseProtocolError

@@ -187,3 +187,20 @@ async def test_a_head_answer_has_no_body(tmp_path: Path) -> None:
             answer = await client.head(f"http://{HOST}/v1/models")
         assert answer.status_code == 200
         assert wire.passage.ends == [Outcome.COMPLETE]
+
+
+async def test_an_announced_length_ends_after_the_record(tmp_path: Path) -> None:
+    """The last bytes of a body of known length are the end of the message: they wait for the record."""
+    goes_on = asyncio.Event()
+    script = (head(content_length="6") + b"abc", goes_on, b"def")
+    async with rig(tmp_path, script) as wire, wire.dial() as (reader, writer):
+        wire.gate.hold_end = asyncio.Event()
+        writer.write(wire.request())
+        await reader.readuntil(b"abc")
+        goes_on.set()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await reader.readuntil(b"def")
+        wire.gate.hold_end.set()
+        await reader.readuntil(b"def")
+        assert wire.passage.ends == [Outcome.COMPLETE]

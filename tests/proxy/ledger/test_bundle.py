@@ -136,6 +136,14 @@ def test_a_bundle_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert "file" in caught.value.where
 
 
+def test_a_bundle_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    """Where the disk refuses one file of many, those before it are taken away again."""
+    contents = replace(AUDIT.contents, files={f"attestations/{'x' * 300}": b""})
+    with pytest.raises(BundleError, match="could not be written"):
+        write_bundle(tmp_path / "bundle", contents, EXPORT_KEY)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_draft_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
     """What a crash left half written does not get into the next bundle."""
     draft = tmp_path / ".bundle.partial"

@@ -1,0 +1,220 @@
+"""From an exchange and its caller to facts, a decision and what to do: pure.
+
+Facts are those of the catalogue (`policies.facts`). A fact that the wire did not state is left out:
+absent is unknown, never harmless.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from policies.bundle import Bundle
+from policies.decision import Decision, Hit
+from policies.model import Effect, Fact, Student
+from proxy.clock import stamp
+from proxy.exchange import Answer, Exchange, Request
+from proxy.ledger.canonical import MAX_INT
+from proxy.ledger.entry import DecisionRecord, FactValue, UsageRecord
+from proxy.providers import Entry, model_id
+
+__all__ = [
+    "answer_facts",
+    "body_facts",
+    "facts_at_response",
+    "facts_of_leaf",
+    "head_facts",
+    "leaf_facts",
+    "may_train",
+    "plain_name",
+    "record_of",
+    "refusal_message",
+    "usage_of",
+]
+
+
+_NAME = re.compile(r"[!-~]{1,200}")
+
+
+def plain_name(text: str | None) -> str | None:
+    """A name or id of the wire as a leaf may keep it; None where it is no such word.
+
+    A leaf holds no free text: a name is at most 200 visible ASCII characters.
+    """
+    return text if text is not None and _NAME.fullmatch(text) else None
+
+
+def head_facts(
+    entry: Entry,
+    operation: str,
+    *,
+    project: str,
+    account_id: str | None,
+    student: Student | None,
+) -> dict[str, Fact]:
+    """The facts known before the body is read: where, who, and the stamped student."""
+    facts: dict[str, Fact] = dict(student.facts) if student is not None else {}
+    facts |= {"route": entry.route, "operation": operation, "project": project}
+    if account_id is not None:
+        facts["account.id"] = account_id
+    return facts
+
+
+def body_facts(entry: Entry, request: Request) -> dict[str, Fact]:
+    """The facts a request body adds: the model asked for and what was asked of it."""
+    facts: dict[str, Fact] = {
+        "request.system": request.has_system,
+        "request.tools": bool(request.tools),
+        "request.images": request.has_images,
+        "request.logprobs": request.wants_logprobs,
+    }
+    max_tokens = _count(request.max_tokens)
+    if max_tokens is not None:
+        facts["request.max_tokens"] = max_tokens
+    asked = plain_name(request.model_asked)
+    if asked is not None:
+        facts["model.asked"] = asked
+        canonical = model_id(entry, asked)
+        if canonical is not None:
+            facts["model.id"] = canonical
+    return facts
+
+
+def answer_facts(entry: Entry, exchange: Exchange) -> dict[str, Fact]:
+    """The facts an answer adds or corrects: `model.id` is now the model that answered.
+
+    That nothing was moderated or grounded is known only of an answer read to its end. Whether it
+    quotes word for word no wire format states: a citation names a text, not how it was used.
+    """
+    answer = exchange.answer
+    marks = {
+        "response.moderated": any(not c.is_models_own for c in answer.choices),
+        "response.third_party": any(c.has_citations for c in answer.choices),
+    }
+    facts: dict[str, Fact] = {k: v for k, v in marks.items() if v or answer.is_complete}
+    reasons = {plain_name(choice.finish_reason) for choice in answer.choices}
+    reason = reasons.pop() if len(reasons) == 1 else None
+    if reason is not None:
+        facts["response.finish"] = reason
+    tokens = None if answer.usage is None else _count(answer.usage.output)
+    if tokens is not None:
+        facts["response.tokens"] = tokens
+    served = _served(
+        entry, plain_name(exchange.request.model_asked), plain_name(answer.model_served)
+    )
+    return facts | served
+
+
+def _served(entry: Entry, asked: str | None, served: str | None) -> dict[str, Fact]:
+    """`model.served`, `model.id` and `model.substituted`, as far as the answer says who served."""
+    asked_id = None if asked is None else model_id(entry, asked)
+    if served is None:
+        if entry.serves_as_asked and asked_id is not None:
+            return {"model.id": asked_id, "model.substituted": False}
+        return {}
+    served_id = model_id(entry, served)
+    facts: dict[str, Fact] = {"model.served": served}
+    if served_id is not None:
+        facts["model.id"] = served_id
+    if asked == served:
+        facts["model.substituted"] = False
+    elif asked_id is not None and served_id is not None:
+        facts["model.substituted"] = asked_id != served_id
+    return facts
+
+
+def facts_at_response(request: Mapping[str, Fact], answer: Mapping[str, Fact]) -> dict[str, Fact]:
+    """All facts of an exchange: `model.id` of the asked name never stands for who answered."""
+    return {k: v for k, v in request.items() if k != "model.id"} | dict(answer)
+
+
+def may_train(answer: Answer, problem: str | None) -> bool:
+    """Whether an answer is whole enough to be judged at the response gate (P5)."""
+    return (
+        problem is None
+        and answer.is_complete
+        and answer.problem is None
+        and answer.error is None
+        and 200 <= answer.status < 300
+        and bool(answer.choices)
+    )
+
+
+def leaf_facts(facts: Mapping[str, Fact]) -> dict[str, FactValue]:
+    """Facts as a leaf keeps them: sets become sorted lists."""
+    return {k: sorted(v) if isinstance(v, frozenset) else v for k, v in facts.items()}
+
+
+def facts_of_leaf(facts: Mapping[str, FactValue]) -> dict[str, Fact]:
+    """Facts as a decision reads them, from a leaf."""
+    return {k: frozenset(v) if isinstance(v, list) else v for k, v in facts.items()}
+
+
+def usage_of(answer: Answer) -> UsageRecord | None:
+    """Token counts as a leaf keeps them."""
+    usage = answer.usage
+    if usage is None:
+        return None
+    return UsageRecord(
+        input=_count(usage.input),
+        output=_count(usage.output),
+        total=_count(usage.total),
+        cache_read=_count(usage.cache_read),
+        cache_write=_count(usage.cache_write),
+        reasoning=_count(usage.reasoning),
+    )
+
+
+def _count(number: int | None) -> int | None:
+    """A count as a leaf may keep it; what is none was not stated."""
+    return number if number is not None and 0 <= number <= MAX_INT else None
+
+
+def record_of(decision: Decision, bundle: Bundle) -> DecisionRecord:
+    """A decision as a leaf keeps it; grants are named by the digests of their files."""
+    grants = {grant.id: grant.digest for grant in bundle.grants}
+    decisive = [hit for hit in decision.hits if hit.rule in decision.by]
+    lifted = {hit.rule for hit in decision.hits if hit.lifted_by is not None}
+    cites = [(hit.rule, cite) for hit in decisive for cite in hit.cites]
+    return DecisionRecord(
+        gate=decision.gate.value,
+        verdict=decision.verdict.value,
+        bundle=decision.bundle,
+        meaning=decision.meaning,
+        exchange_at=stamp(decision.exchange_at),
+        today_at=stamp(decision.today_at),
+        by=list(decision.by),
+        silent=[layer.value for layer in decision.silent],
+        missing=[missing.fact for missing in decision.missing],
+        lifted=sorted(lifted),
+        clauses=sorted({f"{rule} {cite.source} {cite.clause}" for rule, cite in cites}),
+        terms=sorted({cite.digest for _, cite in cites}),
+        grants=sorted(grants[name] for name in decision.grants),
+        duties=sorted(f"{duty.kind}: {duty.value}" for duty in decision.duties),
+    )
+
+
+def refusal_message(decision: Decision, facts: Mapping[str, Fact], exchange: str) -> str:
+    """What a refused client reads: what happened, by which rule and clause, and what to do."""
+    purpose = facts.get("student.purpose")
+    whose = f" for purpose `{purpose}`" if isinstance(purpose, str) else ""
+    setting = [hit for hit in decision.hits if hit.rule in decision.by]
+    why = [_why(hit) for hit in setting]
+    if decision.verdict is Effect.REVIEW:
+        head = f"inbond holds this call{whose} until a person has looked at it"
+        if decision.missing:
+            missing = ", ".join(f"`{m.fact}` ({m.supplied_by})" for m in decision.missing)
+            why.insert(0, f"not known: {missing}")
+        fix = f"see `inbond review list`; once `{exchange}` is cleared the same call passes"
+    else:
+        head = f"inbond refused this call{whose}"
+        fix = next((hit.fix for hit in setting if hit.fix), "")
+    return _one_line(f"{head}: {'; '.join(why)}", fix, f"exchange {exchange}")
+
+
+def _why(hit: Hit) -> str:
+    clauses = ", ".join(f"{cite.source} {cite.clause}" for cite in hit.cites)
+    return f"rule `{hit.rule}`{f' ({clauses})' if clauses else ''}: {hit.because.rstrip('. ')}"
+
+
+def _one_line(*parts: str) -> str:
+    words: Iterable[str] = (" ".join(part.split()).rstrip(".") for part in parts)
+    return "; ".join(part for part in words if part)

@@ -1,0 +1,248 @@
+"""The gatehouse: routes and identifies what arrives, and opens one `Call` for each request.
+
+Requests without a valid key get an answer, a counted log line and no entry (design §6).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from proxy.call import Call, Early, Services
+from proxy.errors import LedgerError, RouteError
+from proxy.exchange import Headers, RequestHead
+from proxy.gate import Arrival, Passage, Refused, Tunnel
+from proxy.headers import storable_query, storable_request_headers
+from proxy.identity import Caller, CallerError, Credential, identify, identify_tunnel
+from proxy.keyring import LedgerKeyRing
+from proxy.providers import matches
+from proxy.route import Entry, Registry, Route, Unlisted
+from proxy.wire.dialects import format_for
+from proxy.wire.format import Reader
+from proxy.wire.plain import Plain
+from proxy.wire.refusal import refusal
+
+__all__ = ["Gatehouse", "Identities"]
+
+_LOG = structlog.get_logger("inbond.gate")
+_UNCLASSIFIED = Plain("other", method="", suffixes=())
+_CHALLENGE = (("proxy-authenticate", 'Basic realm="inbond"'),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identities:
+    """What it takes to know a caller."""
+
+    ring: LedgerKeyRing
+    custody: Mapping[str, Credential]
+    fingerprint_key: bytes
+
+
+class Gatehouse:
+    """A `GateKeeper`: nothing passes it that is not routed, identified and decided on."""
+
+    def __init__(
+        self,
+        *,
+        services: Services,
+        registry: Registry,
+        identities: Identities,
+        tunnels_unlisted: bool,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        """What passed or was turned away without an entry, by reason."""
+        self._services = services
+        self._registry = registry
+        self._identities = identities
+        self._tunnels_unlisted = tunnels_unlisted
+        self._tunnels: dict[str, str] = {}
+
+    async def connect(
+        self, client: str, host: str, port: int, headers: Headers
+    ) -> Tunnel | Refused:
+        """Open TLS of registered hosts; carry or refuse the rest.
+
+        A CONNECT to a registered host may identify itself inside the tunnel instead.
+        """
+        try:
+            digest = await self._tunnel_digest(headers)
+        except CallerError as error:
+            return self._turn_away(error, "")
+        except LedgerError as error:
+            return self._unreadable(error, "")
+        if digest is not None:
+            self._tunnels[client] = digest
+        try:
+            is_registered = self._registry.by_host(host, port) is not None
+        except RouteError as error:
+            self._count(error.code)
+            return self._plain(403, error.code, f"inbond refused this call: {_said(error)}")
+        if is_registered:
+            return Tunnel.INTERCEPT
+        return self._unlisted_tunnel(host, is_known=digest is not None)
+
+    def _unlisted_tunnel(self, host: str, *, is_known: bool) -> Tunnel | Refused:
+        if not is_known:
+            message = (
+                f"inbond tunnels to the unlisted host `{host}` for known callers only; "
+                "give a client key as the proxy's user name"
+            )
+            self._count("tunnel-without-key")
+            return self._plain(407, "no-client-key", message, _CHALLENGE)
+        if self._tunnels_unlisted:
+            self._count("tunnel-unlisted")
+            return Tunnel.PASS
+        self._count("refused-unlisted")
+        return self._plain(403, "unlisted-host", _unlisted(host))
+
+    def disconnect(self, client: str) -> None:
+        """Forget what a client connection told us."""
+        self._tunnels.pop(client, None)
+
+    async def open(self, arrival: Arrival) -> Passage | Refused:
+        """Route and identify a request from its headers alone."""
+        try:
+            route = self._registry.route(
+                host=arrival.host, port=arrival.port, target=arrival.target
+            )
+        except RouteError as error:
+            self._count(error.code)
+            return self._plain(400, error.code, f"inbond refused this call: {_said(error)}")
+        if isinstance(route, Unlisted):
+            if route.entry is None:
+                return self._refuse_unlisted(arrival)
+            route = _uncovered(route.entry, route.path, arrival.target)
+        try:
+            caller = await self._caller(arrival, route)
+        except CallerError as error:
+            return self._turn_away(error, route.entry.family)
+        except LedgerError as error:
+            return self._unreadable(error, route.entry.family)
+        return self._call(arrival, route, caller)
+
+    def broken(self, reason: str) -> Refused:
+        """The refusal when a hook failed and there is no call to ask."""
+        self._count("hook-failed")
+        return self._plain(503, "hook-failed", f"inbond refused this call: {reason}; try again")
+
+    def _call(self, arrival: Arrival, route: Route, caller: Caller) -> Call:
+        lower = tuple((name.lower(), value) for name, value in arrival.headers)
+        head = RequestHead(
+            method=arrival.method,
+            path=route.path,
+            query=storable_query(route.query),
+            headers=storable_request_headers(lower),
+        )
+        is_covered = any(matches(route.path, pattern) for pattern in route.entry.paths)
+        wire_format = format_for(head, route.entry.formats) if is_covered else None
+        operation = None if wire_format is None else wire_format.claims(head)
+        reader: Reader = (
+            _UNCLASSIFIED.reader(head) if wire_format is None else wire_format.reader(head)
+        )
+        return Call(
+            services=self._services,
+            route=route,
+            caller=caller,
+            head=head,
+            sent_headers=arrival.headers,
+            operation=operation or "other",
+            reader=reader,
+            early=None if operation is not None else _unclassified(arrival.method, route),
+        )
+
+    # -- who calls ---------------------------------------------------------------------------
+
+    async def _tunnel_digest(self, headers: Headers) -> str | None:
+        try:
+            return identify_tunnel(headers, self._identities.ring)
+        except CallerError as error:
+            if error.code != "unknown-key":
+                raise
+            await self._identities.ring.refresh()  # it may be younger than the last refresh
+            return identify_tunnel(headers, self._identities.ring)
+
+    async def _caller(self, arrival: Arrival, route: Route) -> Caller:
+        try:
+            return self._identify(arrival, route)
+        except CallerError as error:
+            if error.code != "unknown-key":
+                raise
+            await self._identities.ring.refresh()
+            return self._identify(arrival, route)
+
+    def _identify(self, arrival: Arrival, route: Route) -> Caller:
+        return identify(
+            arrival.headers,
+            tunnel=self._tunnels.get(arrival.client),
+            auth=route.entry.auth,
+            custody=self._identities.custody.get(route.entry.id),
+            ring=self._identities.ring,
+            fingerprint_key=self._identities.fingerprint_key,
+        )
+
+    # -- answers without an entry ------------------------------------------------------------
+
+    def _turn_away(self, error: CallerError, family: str) -> Refused:
+        self._count(error.code)
+        message = f"inbond refused this call: {error.message}; {error.help}"
+        if error.status == 407:
+            return self._plain(407, error.code, message, _CHALLENGE)
+        return refusal(family, status=error.status, code=error.code, message=message, exchange=None)
+
+    def _unreadable(self, error: LedgerError, family: str) -> Refused:
+        """Nobody can be known while the ledger cannot be read."""
+        self._count(error.code)
+        message = f"inbond refused this call: {error.message}; try again later"
+        return refusal(family, status=503, code=error.code, message=message, exchange=None)
+
+    def _refuse_unlisted(self, arrival: Arrival) -> Refused:
+        if arrival.host is None:
+            prefixes = ", ".join(f"`/{entry.prefix}/`" for entry in self._registry.entries)
+            self._count("unknown-prefix")
+            message = f"no teacher is registered under this path; known are {prefixes}"
+            return self._plain(404, "unknown-prefix", message)
+        self._count("refused-unlisted")
+        return self._plain(403, "unlisted-host", _unlisted(arrival.host))
+
+    def _plain(self, status: int, code: str, message: str, extra: Headers = ()) -> Refused:
+        answer = refusal("plain", status=status, code=code, message=message, exchange=None)
+        return Refused(status=status, headers=(*answer.headers, *extra), body=answer.body)
+
+    def _count(self, reason: str) -> None:
+        self.counts[reason] += 1
+        _LOG.info("turned away" if reason != "tunnel-unlisted" else "tunnel", reason=reason)
+
+
+def _said(error: RouteError) -> str:
+    return f"{error.message}; {error.help}" if error.help else error.message
+
+
+def _unlisted(host: str) -> str:
+    return (
+        f"inbond refused this call: `{host}` is not a registered teacher; "
+        "add it to `teachers` in inbond.yaml with the licence of the weights it serves"
+    )
+
+
+def _uncovered(entry: Entry, path: str, target: str) -> Route:
+    """A way on a registered host that its contract does not cover: a call to refuse and record."""
+    return Route(
+        entry=entry,
+        host=entry.hosts[0],
+        port=entry.port,
+        scheme=entry.scheme,
+        connect=entry.connect or (entry.hosts[0], entry.port),
+        target=target,
+        path=path,
+        query="",
+    )
+
+
+def _unclassified(method: str, route: Route) -> Early:
+    return Early(
+        status=403,
+        code="unclassified",
+        message=f"inbond refused this call: it cannot read `{method} {route.path}` of "
+        f"`{route.entry.id}`, so it cannot judge what comes back",
+    )

@@ -1,0 +1,228 @@
+"""One proxy process: engine, gate and recorder wired together, from start to drained end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+
+import structlog
+
+from policies.bundle import Bundle
+from proxy.address import resolve
+from proxy.authority import ensure_authority
+from proxy.call import Services
+from proxy.clearances import Clearances
+from proxy.clock import new_id, stamp, utc_now
+from proxy.engine import Engine, EngineOptions
+from proxy.errors import LedgerError, SettingsError
+from proxy.gatehouse import Gatehouse, Identities
+from proxy.identity import load_custody, may_carry_credential
+from proxy.inforce import bundle_in_force
+from proxy.keyfile import replace_file
+from proxy.keyring import LedgerKeyRing
+from proxy.keys import load_keys
+from proxy.recorder import Recorder
+from proxy.route import Entry, Registry, TeacherSettings, read_registry
+from proxy.settings import Settings
+from proxy.store.checkpoints import Signer
+from proxy.store.log import Log
+from proxy.store.recovery import Lease
+from proxy.store.session import open_database
+
+__all__ = ["Worker", "registry_of", "run_worker"]
+
+_LOG = structlog.get_logger("inbond.worker")
+_REFRESH_S = 1.0
+
+
+def registry_of(settings: Settings) -> Registry:
+    """The registry: packaged providers and the workspace's own teachers, checked with `custody`.
+
+    Raises:
+        SettingsError: two entries share an id, a host or a prefix; or a key is in custody for an
+            entry that there is not, or that would send it unencrypted to another machine.
+    """
+    teachers = [TeacherSettings.model_validate(teacher) for teacher in settings.teachers]
+    packaged = files("proxy").joinpath("providers.yaml")
+    registry = read_registry(lambda: packaged.read_text(encoding="utf-8"), teachers)
+    entries = {entry.id: entry for entry in registry.entries}
+    for route in settings.custody:
+        if route not in entries:
+            raise _unknown_entry(route, list(entries))
+        _refuse_unsafe(entries[route])
+    return registry
+
+
+def _unknown_entry(route: str, known: list[str]) -> SettingsError:
+    # Without this, calls of the entry that was meant would pass the client's own key on.
+    near = get_close_matches(route, known, n=1)
+    fix = f"did you mean `{near[0]}`?" if near else f"the entries are {', '.join(sorted(known))}"
+    message = f"`custody` holds a key for `{route}`, and the registry has no such entry"
+    return SettingsError(message, help=fix, where=f"custody.{route}", code="unknown-teacher")
+
+
+def _refuse_unsafe(entry: Entry) -> None:
+    host, port = entry.connect or (entry.hosts[0], entry.port)
+    if host == "localhost" or may_carry_credential(entry.scheme, host):
+        return
+    message = f"the key of `{entry.id}` would go to `{host}:{port}` unencrypted"
+    fix = "use `scheme: https`, or a teacher on this machine"
+    raise SettingsError(message, help=fix, where=f"custody.{entry.id}", code="unsafe-custody")
+
+
+class Worker:
+    """What one process holds while it runs. Close it after the engine has drained."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        """Open everything; nothing listens yet.
+
+        Raises:
+            ProxyError: something it needs cannot be read, or the ledger is not the one signed last;
+                nothing stays open then.
+        """
+        self.id = f"worker-{new_id()}"
+        self.settings = settings
+        self._state = "starting"
+        keys = load_keys(settings.keys_directory)
+        custody = load_custody(settings, environ)
+        registry = registry_of(settings)
+        # INVARIANT: what is opened last is closed first: the recorder writes what is owed, then the
+        # lease tells that nothing more comes, then the database goes.
+        with ExitStack() as opened:
+            opened.callback(self._status_path.unlink, missing_ok=True)
+            self.database = open_database(settings.database, directory=settings.directory)
+            opened.callback(self.database.close)
+            log = Log(self.database, settings.lock_path)
+            Signer(log, keys.log, settings.last_checkpoint_path).check()
+            self.bundle = bundle_in_force(self.database)
+            opened.callback(Lease(settings.run_directory, self.id).release)
+            self.recorder = Recorder(log, limit=settings.limits.queue)
+            opened.callback(self.recorder.close)
+            self.ring = LedgerKeyRing(self.database)
+            self.gatehouse = Gatehouse(
+                services=self._services(self.bundle),
+                registry=registry,
+                identities=Identities(
+                    ring=self.ring, custody=custody, fingerprint_key=keys.fingerprint
+                ),
+                tunnels_unlisted=settings.unlisted == "tunnel",
+            )
+            self._opened = opened.pop_all()
+
+    @property
+    def _status_path(self) -> Path:
+        return self.settings.run_directory / f"{self.id}.json"
+
+    def _services(self, bundle: Bundle) -> Services:
+        return Services(
+            bundle=bundle,
+            recorder=self.recorder,
+            worker=self.id,
+            keep_wire=self.settings.keep_wire,
+            request_limit_bytes=self.settings.limits.request_bytes,
+            answer_limit_bytes=self.settings.limits.answer_bytes,
+            now=utc_now,
+            resolve=resolve,
+            clearance=Clearances(self.database).find,
+        )
+
+    async def serve(self, stop: asyncio.Event, *, is_shared_port: bool) -> None:
+        """Listen until `stop` is set, then drain.
+
+        Raises:
+            ProxyError: the port is taken, or the keys cannot be read.
+        """
+        await self.ring.refresh()
+        engine = Engine(self._engine_options(is_shared_port=is_shared_port), self.gatehouse)
+        host, port = await engine.start()
+        self._state = "ready"
+        said = json.dumps({**self._announce(), "host": host, "port": port})
+        print(said, flush=True)  # noqa: T201 - the line that its supervisor waits for
+        async with asyncio.TaskGroup() as group:
+            refreshing = group.create_task(self._refresh())
+            await stop.wait()
+            self._state = "draining"
+            self._announce()
+            await engine.drain()
+            refreshing.cancel()
+
+    def _engine_options(self, *, is_shared_port: bool) -> EngineOptions:
+        settings = self.settings
+        authority = ensure_authority(
+            settings.keys_directory, organisation=settings.organisation, now=utc_now()
+        )
+        return EngineOptions(
+            host=settings.listen.host,
+            port=settings.listen.port,
+            authority=authority.pem,
+            confdir=settings.run_directory / "engine",
+            upstream_ca=settings.upstream_ca,
+            is_shared_port=is_shared_port,
+            drain_s=settings.drain_s,
+            upstream_timeout_s=settings.upstream.timeout_s,
+        )
+
+    async def _refresh(self) -> None:
+        """Keep the key ring and the status file fresh."""
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            try:
+                await self.ring.refresh()
+            except LedgerError as error:
+                _warn("keys not refreshed", error.message)
+            self._announce()
+
+    def _announce(self) -> dict[str, object]:
+        """Write how this worker is where `inbond status` reads it; gives what was written."""
+        record = {
+            "worker": self.id,
+            "pid": os.getpid(),
+            "state": self._state,
+            "policy": self.bundle.digest,
+            "at": stamp(utc_now()),
+            "waiting": self.recorder.waiting,
+            "turned_away": dict(self.gatehouse.counts),
+        }
+        try:
+            replace_file(self._status_path, json.dumps(record).encode(), mode=0o600)
+        except OSError as error:  # a full disk refuses calls, and ends none that are under way
+            _warn("status not written", error.strerror)
+        return record
+
+    def close(self) -> None:
+        """Write what is owed, then let go of the lease and the database."""
+        self._opened.close()
+
+
+def _warn(event: str, reason: str | None) -> None:
+    with contextlib.suppress(OSError):  # the disk of the log may be full too
+        _LOG.warning(event, reason=reason)
+
+
+async def run_worker(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    is_shared_port: bool,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run one worker until SIGTERM, SIGINT or `stop`, drain it and close the ledger.
+
+    Raises:
+        ProxyError: it cannot start; the message says why and what to do.
+    """
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    worker = Worker(settings, environ)
+    try:
+        await worker.serve(stop, is_shared_port=is_shared_port)
+    finally:
+        worker.close()

@@ -1,0 +1,222 @@
+"""The gatehouse: what is not routed, identified or readable gets an answer and goes nowhere."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.exchange import Headers
+from proxy.gate import Arrival, Forward, GateKeeper, Passage, Refused, Tunnel
+from proxy.gatehouse import Gatehouse, Identities
+from proxy.identity import Credential, digest_of, make_client_key
+from proxy.keyring import LedgerKeyRing
+from proxy.route import Registry
+from proxy.secret import Secret
+from tests.proxy.calls import REQUEST, TEACHER, Site, site
+from tests.proxy.store.ledgers import key_entry
+
+KEY = make_client_key(bytes(range(32)))
+OTHER = make_client_key(bytes(range(1, 33)))
+WITH_KEY: Headers = (("x-inbond-key", KEY.reveal()),)
+PROXY_KEY: Headers = (("Proxy-Authorization", f"Bearer {KEY.reveal()}"),)
+COVERED = replace(TEACHER, paths=("/v1/chat/*",))
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Site]:
+    """A site whose ledger knows one client key."""
+    with site(tmp_path) as opened:
+        opened.ledger.log.append(
+            [key_entry("create", "k1", student="router", digest=digest_of(KEY))]
+        )
+        yield opened
+
+
+def _house(here: Site, *, tunnels: bool = False) -> Gatehouse:
+    return Gatehouse(
+        services=here.services,
+        registry=Registry([COVERED]),
+        identities=Identities(
+            ring=LedgerKeyRing(here.ledger.database),
+            custody={"acme": Credential(account="main", secret=Secret("sk-held"))},
+            fingerprint_key=bytes(32),
+        ),
+        tunnels_unlisted=tunnels,
+    )
+
+
+def _arrival(
+    target: str = "/v1/chat/completions",
+    *,
+    host: str | None = "api.acme.example",
+    port: int = 443,
+    headers: Headers = WITH_KEY,
+    method: str = "POST",
+) -> Arrival:
+    return Arrival(
+        client="c1",
+        method=method,
+        scheme="https",
+        host=host,
+        port=None if host is None else port,
+        target=target,
+        headers=headers,
+    )
+
+
+async def _refusal(house: Gatehouse, arrival: Arrival) -> Refused:
+    answer = await house.open(arrival)
+    assert isinstance(answer, Refused)
+    return answer
+
+
+async def _passage(house: Gatehouse, arrival: Arrival) -> Passage:
+    answer = await house.open(arrival)
+    assert not isinstance(answer, Refused)
+    return answer
+
+
+@pytest.mark.parametrize(
+    "arrival",
+    [_arrival(), _arrival("/acme/v1/chat/completions", host=None)],
+)
+async def test_both_modes_open_the_same_call(here: Site, arrival: Arrival) -> None:
+    """A known caller of a registered teacher gets a call, by host or by prefix."""
+    house: GateKeeper = _house(here)
+    passage = await house.open(arrival)
+    assert not isinstance(passage, Refused)
+    forward = await passage.request(REQUEST)
+    assert isinstance(forward, Forward)
+    assert forward.target == "/v1/chat/completions"
+    assert "sk-held" in dict(forward.headers)["Authorization"]
+    (call,) = here.calls()
+    assert (call.key, call.facts["project"], call.facts["account.id"]) == ("k1", "p1", "main")
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("POST", "/v1/chat/odd"), ("DELETE", "/v1/chat/completions"), ("POST", "/v2/anything")],
+)
+async def test_what_nobody_can_read_is_refused_on_record(
+    here: Site, method: str, target: str
+) -> None:
+    """A way the contract does not cover, or no format reads, is refused and recorded (P9)."""
+    passage = await _passage(_house(here), _arrival(target, method=method))
+    answer = await passage.request(REQUEST)
+    assert isinstance(answer, Refused)
+    call, exchange = here.pair()
+    assert (answer.status, exchange.problem, call.facts["operation"]) == (
+        403,
+        "unclassified",
+        "other",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arrival", "status", "reason"),
+    [
+        (_arrival(headers=()), 401, "no-client-key"),
+        (_arrival(headers=(("x-inbond-key", "ib_short"),)), 401, "bad-key"),
+        (_arrival(headers=(("x-inbond-key", OTHER.reveal()),)), 401, "unknown-key"),
+        (_arrival(headers=(("Proxy-Authorization", "Bearer x"),)), 407, "bad-key"),
+        (_arrival("/a/%2f/b"), 400, "ambiguous-path"),
+        (_arrival(port=444), 400, "wrong-port"),
+        (_arrival(host="other.example"), 403, "refused-unlisted"),
+        (_arrival("/nobody/v1", host=None), 404, "unknown-prefix"),
+    ],
+)
+async def test_who_is_not_known_leaves_no_entry(
+    here: Site, arrival: Arrival, status: int, reason: str
+) -> None:
+    """What cannot be routed or identified gets an answer, a counted log line and no entry."""
+    house = _house(here)
+    before = len(here.entries())
+    with capture_logs() as logs:
+        answer = await _refusal(house, arrival)
+    assert answer.status == status
+    assert house.counts == {reason: 1}
+    assert [line["reason"] for line in logs] == [reason]
+    assert len(here.entries()) == before
+    assert ("proxy-authenticate" in dict(answer.headers)) is (status == 407)
+
+
+async def test_a_revoked_key_is_nobody(here: Site) -> None:
+    """A key that was revoked is turned away once the ring was refreshed."""
+    house = _house(here)
+    await _passage(house, _arrival())
+    here.ledger.log.append([key_entry("revoke", "k1")])
+    await house._identities.ring.refresh()
+    assert (await _refusal(house, _arrival())).status == 401
+
+
+async def test_no_secret_is_told_or_logged(here: Site) -> None:
+    """Neither an answer nor a log line repeats a credential, wherever it stood (P4)."""
+    house = _house(here)
+    canary = "canary-7f3a"
+    told = b""
+    with capture_logs() as logs:
+        for name in ("x-inbond-key", "Proxy-Authorization", "Authorization", "x-api-key", "Cookie"):
+            for value in (canary, f"Bearer ib_{canary}"):
+                arrival = _arrival(f"/v1/chat/x?key={canary}", headers=((name, value),))
+                answer = await _refusal(house, arrival)
+                told += answer.body + repr(answer.headers).encode()
+                tunnel = await house.connect("c", "api.acme.example", 443, ((name, value),))
+                told += repr(tunnel).encode()
+    assert canary.encode() not in told + repr(logs).encode()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "headers", "tunnels", "verdict"),
+    [
+        ("api.acme.example", 443, (), False, Tunnel.INTERCEPT),
+        ("API.Acme.example.", 443, PROXY_KEY, False, Tunnel.INTERCEPT),
+        ("api.acme.example", 444, PROXY_KEY, True, 403),
+        ("other.example", 443, PROXY_KEY, True, Tunnel.PASS),
+        ("other.example", 443, PROXY_KEY, False, 403),
+        ("other.example", 443, (), True, 407),
+        ("other.example", 443, (("proxy-authorization", "Bearer x"),), True, 407),
+    ],
+)
+async def test_a_tunnel_is_opened_carried_or_refused(
+    here: Site,
+    host: str,
+    port: int,
+    headers: Headers,
+    tunnels: bool,  # noqa: FBT001 - a parameter
+    verdict: Tunnel | int,
+) -> None:
+    """TLS of registered hosts is opened; others are carried for known callers, if at all."""
+    answer = await _house(here, tunnels=tunnels).connect("c1", host, port, headers)
+    assert (answer.status if isinstance(answer, Refused) else answer) == verdict
+
+
+async def test_a_tunnel_identifies_what_is_inside(here: Site) -> None:
+    """A key given on the CONNECT counts inside its tunnel, until the client is gone."""
+    house = _house(here)
+    await house.connect("c1", "api.acme.example", 443, PROXY_KEY)
+    await _passage(house, _arrival(headers=()))
+    house.disconnect("c1")
+    house.disconnect("c1")
+    assert (await _refusal(house, _arrival(headers=()))).status == 401
+
+
+async def test_while_the_ledger_cannot_be_read_nobody_is_known(here: Site) -> None:
+    """If keys cannot be looked up, calls and tunnels are refused with 503 and the reason (P9)."""
+    house = _house(here)
+    here.ledger.database.close()
+    for path in here.ledger.folder.glob("inbond.db*"):
+        path.write_bytes(b"no database at all, not even close to one")
+    answer = await _refusal(house, _arrival())
+    tunnel = await house.connect("c1", "api.acme.example", 443, PROXY_KEY)
+    assert isinstance(tunnel, Refused)
+    assert (answer.status, tunnel.status) == (503, 503)
+    assert b"ledger" in answer.body
+
+
+def test_a_broken_hook_refuses(here: Site) -> None:
+    """Where a hook broke and no call is known, the refusal is ours and counted."""
+    house = _house(here)
+    assert house.broken("hook `open` broke").status == 503
+    assert house.counts == {"hook-failed": 1}
