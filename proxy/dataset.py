@@ -140,7 +140,7 @@ def _decide(bundle: Bundle, candidate: Candidate, student: Student, at: datetime
     call, exchange = candidate.call.entry, candidate.exchange.entry
     facts = facts_at_response(facts_of_leaf(call.facts), facts_of_leaf(exchange.facts))
     for judgement in candidate.judgements:
-        facts |= facts_of_leaf(judgement.entry.facts)
+        facts = facts_of_leaf(judgement.entry.facts) | facts  # it fills gaps, and replaces nothing
     last = _last_word(candidate)
     is_cleared = last is not None and last.action == "clear"
     return decide(

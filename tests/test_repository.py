@@ -27,7 +27,6 @@ ELSEWHERE = {
     "proxy/cli/__main__.py": "tests/proxy/test_cli.py",
     "proxy/cli/demo.py": "tests/e2e/test_demo.py",
     "proxy/cli/demo_calls.py": "tests/e2e/test_demo.py",
-    "proxy/gate.py": "tests/proxy/test_addon.py",
     "proxy/store/migrate.py": "tests/proxy/store/test_session.py",
     "proxy/store/migrations/env.py": "tests/proxy/store/test_session.py",
     "proxy/store/migrations/versions/v0001_ledger.py": "tests/proxy/store/test_session.py",
@@ -41,7 +40,9 @@ WHOLE = {
     "tests/policies/test_init.py": "a package's public names",
     "tests/policies/test_library.py": "policies/library",
     "tests/proxy/store/test_processes.py": "several processes on one ledger",
+    "tests/proxy/cli/test_every_command.py": "every command of the command line",
     "tests/proxy/test_cli.py": "a package, started as a process",
+    "tests/proxy/test_leaving_clients.py": "clients that leave while proxy/call.py decides",
     "tests/proxy/wire/test_samples.py": "recorded exchanges of real providers",
     "tests/proxy/wire/test_transcripts.py": "tests/proxy/wire/transcripts",
     "tests/test_docs.py": "docs",
@@ -52,6 +53,7 @@ WHOLE = {
 
 LONG = {
     "policies/source.py": "one reader: the YAML we take, each value with its place, each refusal",
+    "proxy/call.py": "the states of one call: what holds between them stands in one place",
     "proxy/cli/demo.py": "one journey, told in order; a scenario, no part of the system",
     "proxy/store/queries.py": "all reads in one module, one function per question (style §3.9)",
 }

@@ -176,6 +176,24 @@ async def test_the_end_of_a_call_is_owed(ledger: Ledger, recorder: Recorder) -> 
     assert late.entry == end.entry.model_copy(update=said)
 
 
+async def test_what_came_with_a_late_end_stays_as_it_was(
+    ledger: Ledger, recorder: Recorder
+) -> None:
+    """Of what is owed only the exchange says that it is late."""
+    disk = Disk(ledger)
+    first, note = call(), admin("note")
+    await recorder.append(first)
+    disk.fails = True
+    with pytest.raises(LedgerError):
+        await recorder.append(note, exchange(first.entry.id))
+    disk.fails = False
+    await _until(ledger, note)
+    with ledger.database.read() as connection:
+        found = entry_by_id(connection, note.entry.id)
+    assert found is not None
+    assert found.entry == note.entry
+
+
 async def test_a_busy_ledger_owes_an_end_too(ledger: Ledger, tmp_path: Path) -> None:
     """An exchange that finds the ledger locked for too long is written late as well, bodies kept."""
     hasty = open_ledger(tmp_path, timeout_s=0.01)
