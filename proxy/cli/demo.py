@@ -360,12 +360,14 @@ class _Journey:
 
     def _verify(self, path: Path) -> int:
         command = [sys.executable, "-m", "proxy.cli", "audit", "verify", str(path)]
-        done = subprocess.run(
-            [*command, "--key", self.log_key],
-            env=self.environ,
-            capture_output=True,
-            check=False,
-        )
+        with self.log_path.open("a") as log:
+            done = subprocess.run(
+                [*command, "--key", self.log_key],
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                check=False,
+            )
         return done.returncode
 
     # -- processes ---------------------------------------------------------------------------
@@ -387,7 +389,8 @@ class _Journey:
                 text=True,
                 check=False,
             )
-            log.write(done.stdout)
+            if words[0] != "key":  # what it prints opens the proxy
+                log.write(done.stdout)
         if done.returncode != 0:
             raise self._failed(f"`inbond {words[0]} {words[1]}`")
         return done.stdout
@@ -481,7 +484,7 @@ def _tell(summary: dict[str, Any]) -> None:
         f"  exchange {held['exchange']}",
         "",
         f"{dataset['rows']} examples were sealed for `shop-assistant`, valid until {dataset['valid_until']}.",
-        f"The student learned: loss {run['losses'][0]:.3f} → {run['losses'][-1]:.3f} nats per token.",
+        f"Training loss fell: {run['losses'][0]:.3f} → {run['losses'][-1]:.3f} nats per token.",
         "The audit verifies under the log's key; a copy with one letter changed does not.",
         "",
         f"workspace  {summary['workspace']}",

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from proxy.errors import BundleError, ForkError, LedgerError
 from proxy.ledger.canonical import canonical
@@ -15,6 +15,7 @@ from proxy.ledger.closure import policy_digest
 from proxy.ledger.entry import MAX_LEAF_BYTES, CallEntry, Entry, ExchangeEntry
 from proxy.ledger.merkle import Frontier, Growth, leaf_hash
 from proxy.store.bodies import Body
+from proxy.store.fixed import Fixed, Several
 from proxy.store.lock import FileLock
 from proxy.store.queries import head, held_documents
 from proxy.store.session import Database
@@ -31,6 +32,20 @@ from proxy.store.tables import (
 from proxy.store.views import apply_changes, changes
 
 __all__ = ["Document", "Log", "Pending", "document_digest", "leaf_of"]
+
+
+_LOCKED_HEAD = Fixed(select(LogRow.frontier).where(LogRow.id == bindparam("id")).with_for_update())
+_HEAD = Fixed(update(LogRow).where(LogRow.id == bindparam("of")), ("size", "frontier"))
+_PLACES = Several(select(EntryRow.id, EntryRow.seq, EntryRow.hash), EntryRow.id)
+_CALLS = Several(
+    select(CallRow.id, ExchangeRow.id.label("exchange")).outerjoin(
+        ExchangeRow, ExchangeRow.call == CallRow.id
+    ),
+    CallRow.id,
+)
+_ENTRY = Fixed(insert(EntryRow), ("seq", "kind", "id", "leaf", "hash"))
+_SALT = Fixed(insert(SaltRow), ("seal", "salt"))
+_BODY = Fixed(insert(BodyRow), ("seal", "blob"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +197,7 @@ def _leaf(pending: Pending) -> _Leaf:
 
 
 def _locked_head(connection: Connection) -> Frontier:
-    query = select(LogRow.frontier).where(LogRow.id == 1).with_for_update()
-    return Frontier.from_bytes(connection.execute(query).scalar_one())
+    return Frontier.from_bytes(_LOCKED_HEAD.run(connection, {"id": 1}).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +208,8 @@ class _Place:
 
 def _places(connection: Connection, leaves: Sequence[_Leaf]) -> dict[str, _Place]:
     """Where the entries that are in the log already stand, by id."""
-    query = select(EntryRow.id, EntryRow.seq, EntryRow.hash).where(
-        EntryRow.id.in_([leaf.pending.entry.id for leaf in leaves])
-    )
-    return {row.id: _Place(row.seq, row.hash) for row in connection.execute(query)}
+    ids = [leaf.pending.entry.id for leaf in leaves]
+    return {row.id: _Place(row.seq, row.hash) for row in _PLACES.of(connection, ids)}
 
 
 def _fresh(leaves: Iterable[_Leaf], places: Mapping[str, _Place]) -> list[_Leaf]:
@@ -222,11 +234,7 @@ def _check_calls(connection: Connection, entries: Sequence[Entry]) -> None:
     ended = [entry.call for entry in entries if isinstance(entry, ExchangeEntry)]
     if not ended:
         return
-    query = select(CallRow.id, ExchangeRow.id.label("exchange")).outerjoin(
-        ExchangeRow, ExchangeRow.call == CallRow.id
-    )
-    rows = connection.execute(query.where(CallRow.id.in_(ended)))
-    exchange_of = {row.id: row.exchange for row in rows}
+    exchange_of = {row.id: row.exchange for row in _CALLS.of(connection, ended)}
     exchange_of |= {entry.id: None for entry in entries if isinstance(entry, CallEntry)}
     for call in ended:
         if call not in exchange_of:
@@ -243,8 +251,8 @@ def _check_calls(connection: Connection, entries: Sequence[Entry]) -> None:
 
 
 def _insert(connection: Connection, size: int, fresh: Sequence[_Leaf]) -> None:
-    connection.execute(
-        insert(EntryRow),
+    _ENTRY.run(
+        connection,
         [
             {
                 "seq": seq,
@@ -274,10 +282,10 @@ def _insert(connection: Connection, size: int, fresh: Sequence[_Leaf]) -> None:
 
 def _insert_bodies(connection: Connection, bodies: Sequence[Body]) -> None:
     salts = [{"seal": body.seal, "salt": body.salt} for body in bodies]
-    connection.execute(insert(SaltRow), salts)
+    _SALT.run(connection, salts)
     blobs = [{"seal": body.seal, "blob": body.blob} for body in bodies if body.blob is not None]
     if blobs:
-        connection.execute(insert(BodyRow), blobs)
+        _BODY.run(connection, blobs)
 
 
 def _insert_documents(connection: Connection, documents: Sequence[Document]) -> None:
@@ -295,11 +303,7 @@ def _insert_documents(connection: Connection, documents: Sequence[Document]) -> 
 
 def _move_head(connection: Connection, growth: Growth) -> None:
     frontier = growth.frontier
-    connection.execute(
-        update(LogRow)
-        .where(LogRow.id == 1)
-        .values(size=frontier.size, frontier=frontier.to_bytes())
-    )
+    _HEAD.run(connection, {"of": 1, "size": frontier.size, "frontier": frontier.to_bytes()})
     subtrees = [
         {"level": subtree.level, "idx": subtree.index, "hash": subtree.hash}
         for subtree in growth.finished

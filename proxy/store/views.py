@@ -18,6 +18,7 @@ from proxy.ledger.entry import (
     KeyEntry,
     RunEntry,
 )
+from proxy.store.fixed import Fixed
 from proxy.store.queries import entries
 from proxy.store.session import Database
 from proxy.store.tables import (
@@ -70,6 +71,12 @@ def changes(seq: int, entry: Entry) -> tuple[Change, ...]:
             return ()
 
 
+_INSERTS = {
+    view: Fixed(insert(view), [column.name for column in view.__table__.columns]) for view in VIEWS
+}
+"""A change that is an insert names every column of its view."""
+
+
 def apply_changes(connection: Connection, made: Iterable[Change]) -> None:
     """Write changes to the views: first all new rows, many at a time, then the updates in order."""
     rows: dict[type[Row], list[Mapping[str, Value]]] = defaultdict(list)
@@ -81,7 +88,7 @@ def apply_changes(connection: Connection, made: Iterable[Change]) -> None:
             updates.append(change)
     for view in VIEWS:
         if view in rows:
-            connection.execute(insert(view), rows[view])
+            _INSERTS[view].run(connection, rows[view])
     for change in updates:
         _update(connection, change)
 

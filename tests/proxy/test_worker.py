@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,11 @@ import pytest
 from proxy import worker as module
 from proxy.cli.init import make_workspace
 from proxy.cli.openledger import open_ledger
-from proxy.errors import ForkError, IdentityError, LedgerError, ProxyError, SettingsError
+from proxy.errors import ForkError, IdentityError, ProxyError, SettingsError
 from proxy.inforce import put_in_force, workspace_bundle
 from proxy.route import TeacherSettings
 from proxy.settings import Settings, load_settings
 from proxy.status import workers_of
-from proxy.store.log import Log
 from proxy.worker import Worker, registry_of, run_worker
 from tests.e2e.harness import free_ports, until
 
@@ -139,12 +137,12 @@ async def test_what_cannot_be_refreshed_is_tried_again(
             database = settings.directory / "inbond.db"
             aside = database.rename(database.with_suffix(".aside"))
             database.mkdir()
-            settings.run_directory.chmod(0o500)
+            run = settings.run_directory.rename(settings.directory / "run.aside")
             worker.database.close()
             await asyncio.sleep(0.1)
             database.rmdir()
             aside.rename(database)
-            settings.run_directory.chmod(0o700)
+            run.rename(settings.run_directory)
             first = workers_of(settings)[0].at
             await until(lambda: workers_of(settings)[0].at != first)
 
