@@ -215,8 +215,14 @@ def _commands(
     command: click.Command, name: str, parent: click.Context | None
 ) -> Iterator[tuple[str, str]]:
     context = click.Context(
-        command, info_name=name, parent=parent, terminal_width=_WIDTH, max_content_width=_WIDTH
+        command,
+        info_name=name,
+        parent=parent,
+        terminal_width=_WIDTH,
+        max_content_width=_WIDTH,
+        help_option_names=["-h", "--help"],
     )
+    command._help_option = None  # click keeps the one of whoever asked first, another context maybe
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for word in command.list_commands(context):

@@ -130,7 +130,11 @@ def _from_system(error: OSError) -> ProxyError:
 
 
 def _unforeseen(error: Exception) -> ProxyError:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    trace = error.__traceback__
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+        trace = error.__traceback__ or trace
+    frame = traceback.extract_tb(trace)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno}"
     message = f"inbond met a fault of its own: {type(error).__name__}: {error}"
     fix = "report it with this line and what you ran; nothing was released because of it"

@@ -254,7 +254,9 @@ def from_parquet(data: bytes) -> list[dict[str, object]]:
     import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     try:
-        rows: list[dict[str, object]] = pq.read_table(io.BytesIO(data)).to_pylist()
+        # Without pyarrow's own threads: one that lives at the end of the process can abort it.
+        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False)
+        rows: list[dict[str, object]] = table.to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BundleError(
             "the file is not a Parquet table", help="get the bundle again: it is damaged"

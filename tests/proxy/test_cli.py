@@ -101,6 +101,14 @@ def test_a_fault_of_ours_is_no_traceback(ending: Callable[..., Result]) -> None:
     assert "canary" not in result.stderr
 
 
+def test_a_group_of_faults_is_told_by_its_first(ending: Callable[..., Result]) -> None:
+    """What broke inside of tasks is told, not that there were tasks."""
+    fault = ExceptionGroup("tasks", [ExceptionGroup("inner", [ZeroDivisionError("here")])])
+    result = ending(raises(fault))
+    assert "ZeroDivisionError: here" in result.stderr
+    assert "test_cli.py:" in result.stderr
+
+
 def test_errors_are_objects_for_programs(ending: Callable[..., Result]) -> None:
     """Where the command was asked for JSON its errors are JSON too; a child's `--json` is not ours."""
     error = raises(SettingsError("bad", help="mend", where="f:1:1"))
