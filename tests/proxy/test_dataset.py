@@ -16,7 +16,7 @@ from proxy.errors import DatasetError, LedgerError
 from proxy.exchange import Outcome
 from proxy.inforce import put_in_force, workspace_bundle
 from proxy.ledger.bundle import read_bundle
-from proxy.ledger.entry import DatasetEntry, DecisionEntry, ExchangeEntry
+from proxy.ledger.entry import DatasetEntry, DecisionEntry, ExchangeEntry, JudgementEntry
 from proxy.ledger.verify import verify
 from proxy.store.log import Pending
 from proxy.store.tables import SaltRow
@@ -239,6 +239,24 @@ def test_an_undeclared_judgement_is_asked_for(here: Workshop) -> None:
     with pytest.raises(DatasetError) as caught:
         build(here, "rival")
     assert caught.value.help.startswith("declare `competes_with` in `policies/students/rival.yaml`")
+
+
+def test_a_judgement_replaces_no_fact_of_the_wire(here: Workshop) -> None:
+    """What a person supplied fills gaps: an answer that the wire says was cut short stays so."""
+    (exchange,) = here.ask(CUT)
+    entry = JudgementEntry(
+        id=new_id(),
+        at=stamp(utc_now()),
+        actor="user:2",
+        exchange=exchange,
+        facts={"response.finish": "stop"},
+        reason="it reads as if it were whole",
+        nonce=new_nonce(),
+    )
+    with open_ledger(here.settings) as ledger:
+        ledger.log.append([Pending(entry)])
+        (line,) = chosen(here, ledger).manifest
+    assert (line.verdict, line.by) == ("review", ("house-rules/cut-short",))
 
 
 def test_a_grant_lifts_until_it_ends_or_is_revoked(here: Workshop) -> None:
