@@ -11,7 +11,8 @@ ProxyError
 │   ├── ForkError          the database does not extend the last checkpoint we signed
 │   └── LedgerBusy         no room or no lock: try again (503)
 ├── BundleError        a bundle of files cannot be read or written
-└── DatasetError       a dataset cannot be built
+├── DatasetError       a dataset cannot be built
+└── TermsError         a text of terms cannot be had or kept
 """
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ProxyError",
     "RouteError",
     "SettingsError",
+    "TermsError",
     "WireError",
 ]
 
@@ -118,3 +120,9 @@ class DatasetError(ProxyError):
     """A dataset cannot be built."""
 
     code = "dataset"
+
+
+class TermsError(ProxyError):
+    """A text of terms cannot be had or kept."""
+
+    code = "terms"

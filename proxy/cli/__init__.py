@@ -34,6 +34,7 @@ _NOUNS = {
     "env": _Noun("proxy.cli.env:env", "Print the variables that send calls through the proxy."),
     "key": _Noun("proxy.cli.key:key", "Make, list and revoke client keys."),
     "policy": _Noun("proxy.cli.policy:policy", "Check policies."),
+    "terms": _Noun("proxy.cli.terms:terms", "Follow the texts that policies cite."),
     "review": _Noun("proxy.cli.review:review", "See and clear what waits for a person."),
     "dataset": _Noun("proxy.cli.dataset:dataset", "Seal what may be learned from."),
     "student": _Noun("proxy.cli.student:student", "Train on a sealed dataset."),

@@ -27,6 +27,7 @@ __all__ = [
     "PolicyEntry",
     "RunEntry",
     "SealRecord",
+    "SnapshotEntry",
     "TermsEntry",
     "UsageRecord",
     "exchange_of",
@@ -143,6 +144,30 @@ class TermsEntry(_Entry):
     digest: Digest
     policy: str
     source: str
+    nonce: str
+
+
+class SnapshotEntry(_Entry):
+    """The text of a source as it stood on a day, or a person's word that a changed one was read.
+
+    The text itself stays in the workspace: the log holds its digest and where it came from.
+    """
+
+    kind: Literal["snapshot"] = "snapshot"
+    action: Literal["import", "review"]
+    source: str
+    """`policy/source`."""
+    text: Digest
+    """sha256 of the text as it is kept."""
+    origin: Literal["file", "url", "archive"]
+    vantage: str
+    """From where it was seen: an office, a region, an archive. Each vantage is a series of its own."""
+    taken_at: str
+    until: str
+    """How long it is known to have stood: `taken_at` itself for a page seen once."""
+    locator: str = ""
+    """The address, the file's name, or `repository path commit` of an archive."""
+    reason: str = ""
     nonce: str
 
 
@@ -290,6 +315,7 @@ type Entry = Annotated[
     | KeyEntry
     | PolicyEntry
     | TermsEntry
+    | SnapshotEntry
     | GrantEntry
     | CallEntry
     | ExchangeEntry
