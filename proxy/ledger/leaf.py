@@ -39,6 +39,7 @@ SHAPES: dict[str, dict[str, _Shape]] = {
     "key": {"action": str, "role": str, "key": str, "public": (str, None)},
     "policy": {"bundle": str, "meaning": str, "files": dict, "overrides": list},
     "terms": {"digest": str, "policy": str, "source": str},
+    "snapshot": {"action": str, "source": str, "text": str, "vantage": str, "taken_at": str},
     "grant": {
         "action": str,
         "subject": str,
