@@ -1,4 +1,4 @@
-"""One reader for every format whose answer is a JSON object or server-sent events.
+"""One reader for every format whose answer is a JSON object, or a stream of events in some framing.
 
 A format brings two things: how a request body reads, and an `Assembly` that puts an answer
 together. Framing, truncation, errors and completeness are settled here, once.
@@ -10,7 +10,8 @@ from typing import Protocol
 from proxy.errors import WireError
 from proxy.exchange import Answer, Choice, Exchange, Request, ResponseHead, TeacherError, Usage
 from proxy.wire.document import Object, read_object
-from proxy.wire.sse import Event, SSEDecoder
+from proxy.wire.framing import Framing, framing_of
+from proxy.wire.sse import Event
 
 __all__ = ["NO_RESPONSE", "Assembly", "ExchangeReader"]
 
@@ -59,14 +60,25 @@ class Assembly(Protocol):
 
 
 class ExchangeReader:
-    """Reads one exchange: a `proxy.wire.format.Reader` for JSON bodies and event streams."""
+    """Reads one exchange: a `proxy.wire.format.Reader` for JSON bodies and event streams.
 
-    def __init__(self, blank: Request, read: Callable[[bytes], Request], parts: Assembly) -> None:
+    `framing` says by the head of the answer which frames follow, or None for one JSON body.
+    """
+
+    def __init__(
+        self,
+        blank: Request,
+        read: Callable[[bytes], Request],
+        parts: Assembly,
+        *,
+        framing: Callable[[ResponseHead], Framing | None] = framing_of,
+    ) -> None:
         self._request = blank
         self._read = read
         self._parts = parts
         self._head: ResponseHead | None = None
-        self._sse: SSEDecoder | None = None
+        self._framing = framing
+        self._frames: Framing | None = None
         self._body = bytearray()
         self._is_whole_body = False
         self._problem: str | None = None
@@ -82,11 +94,9 @@ class ExchangeReader:
         return self._request
 
     def respond(self, head: ResponseHead) -> None:
-        """Take note of the response's head: an event stream says so in its content type."""
+        """Take note of the response's head: a stream says so in its content type."""
         self._head = head
-        content_type = (head.header("content-type") or "").partition(";")[0].strip().lower()
-        if content_type == "text/event-stream":
-            self._sse = SSEDecoder()
+        self._frames = self._framing(head)
 
     def feed(self, chunk: bytes) -> None:
         """Read the next bytes of the answer; after the terminal frame they are passed over.
@@ -96,11 +106,11 @@ class ExchangeReader:
         """
         if self._is_spent or self._parts.is_terminal:
             return
-        if self._sse is None:
+        if self._frames is None:
             self._body += chunk
             return
         try:
-            self._take(self._sse.feed(chunk))
+            self._take(self._frames.feed(chunk))
         except WireError as error:
             self._spend(error)
             raise
@@ -108,7 +118,7 @@ class ExchangeReader:
     @property
     def is_terminal(self) -> bool:
         """Whether the terminal frame, or the whole of a JSON body, has been read."""
-        if self._sse is None and not self._is_spent and self._body.rstrip().endswith(b"}"):
+        if self._frames is None and not self._is_spent and self._body.rstrip().endswith(b"}"):
             try:
                 doc = read_object(bytes(self._body), of="the answer")
             except WireError:
@@ -150,11 +160,11 @@ class ExchangeReader:
             self._is_whole_body = True
 
     def _end(self) -> None:
-        if self._sse is None:
+        if self._frames is None:
             if self._head is not None:
                 self._take_document(read_object(bytes(self._body), of="the answer"))
         elif not self._parts.is_terminal:
-            rest = self._sse.finish()
+            rest = self._frames.finish()
             try:
                 self._take(rest)
             except WireError as error:
