@@ -7,6 +7,7 @@ from proxy.exchange import RequestHead
 from proxy.wire.anthropic import AnthropicMessages
 from proxy.wire.anthropic_request import read_count_tokens
 from proxy.wire.format import WireFormat
+from proxy.wire.ollama import Ollama
 from proxy.wire.openai_chat import OpenAIChat
 from proxy.wire.plain import Plain
 
@@ -27,6 +28,13 @@ FORMATS: Mapping[str, tuple[WireFormat, ...]] = MappingProxyType(
             ),
             _MODELS,
         ),
+        "ollama.chat": (
+            Ollama("chat"),
+            Plain("embedding", method="POST", suffixes=("/api/embed", "/api/embeddings")),
+            Plain("models", method="GET", suffixes=("/api/tags", "/api/ps", "/api/version")),
+            Plain("models", method="POST", suffixes=("/api/show",)),
+        ),
+        "ollama.generate": (Ollama("generate"),),
     }
 )
 """What an entry of the registry may speak: each name with the operations that go with it."""

@@ -1,11 +1,14 @@
 """Transcripts of wire formats: bytes, their cuts and the exchange expected, played to a reader.
 
 Each is a YAML file `transcripts/<format>/<case>.yaml` made by us from a provider's public reference,
-which its `source` names. `expected` holds what differs from a value's defaults.
+which its `source` names. `expected` holds what differs from a value's defaults. `path` and `query` are
+given where they say something; an answer in binary frames is given as `answer_base64`.
 """
 
+import base64
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ FOLDER = Path(__file__).parent / "transcripts"
 PATHS = {
     "openai.chat": "/v1/chat/completions",
     "anthropic.messages": "/v1/messages",
+    "ollama.chat": "/api/chat",
+    "ollama.generate": "/api/generate",
 }
 
 
@@ -29,6 +34,8 @@ class Transcript:
     """One transcript, as its file says."""
 
     wire_format: str
+    path: str
+    query: str
     source: str
     request: bytes
     status: int
@@ -45,16 +52,20 @@ def load(path: Path) -> Transcript:
     """The transcript a file holds."""
     written = yaml.safe_load(path.read_text())
     terminal = written.pop("terminal", None)
+    binary = written.pop("answer_base64", None)
     return Transcript(
         wire_format=path.parent.name,
+        path=written.pop("path", None) or PATHS[path.parent.name],
+        query=written.pop("query", ""),
         request=written.pop("request").encode(),
-        answer=written.pop("answer").encode(),
+        answer=written.pop("answer").encode() if binary is None else base64.b64decode(binary),
         cuts=tuple(written.pop("cuts")),
         terminal=None if terminal is None else terminal.encode(),
         **written,
     )
 
 
+@cache
 def cases(wire_format: str) -> dict[str, Transcript]:
     """All transcripts of a format, by name."""
     return {path.stem: load(path) for path in sorted((FOLDER / wire_format).glob("*.yaml"))}
@@ -62,7 +73,7 @@ def cases(wire_format: str) -> dict[str, Transcript]:
 
 def begin(transcript: Transcript) -> Reader:
     """A reader that has read the request and the head of the answer."""
-    head = RequestHead(method="POST", path=PATHS[transcript.wire_format])
+    head = RequestHead(method="POST", path=transcript.path, query=transcript.query)
     wire_format = format_for(head, [transcript.wire_format])
     assert wire_format is not None
     reader = wire_format.reader(head)

@@ -14,7 +14,7 @@ from proxy.wire.dialects import format_for
 from proxy.wire.encoding import Decoder
 
 FOLDER = Path(__file__).parents[4] / "shared" / "exchanges"
-NAMES = ("openai.chat", "anthropic.messages")
+NAMES = ("openai.chat", "anthropic.messages", "ollama.chat", "ollama.generate")
 
 
 def _is_ours(sample: dict[str, Any]) -> bool:
