@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped] # botocore has no types
+from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
