@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from policies.counters import meaning_with
 from policies.diagnostics import Diagnostic, Findings, Span, quoted
 from policies.documents import Links, read_grant, read_student, read_suite
 from policies.engine import Matrix, compile_rules
 from policies.meaning import meaning_of, sha256_of
-from policies.model import Grant, Layer, Policy, Rule, Source, Student, Suite
+from policies.model import Counter, Grant, Layer, Policy, Rule, Source, Student, Suite
 from policies.rules import read_policy
 from policies.source import Fields, decode, parse, split_lines
 
@@ -46,7 +47,7 @@ class Bundle:
     digest: str
     """sha256 (hex) of canonical JSON of language, organisation, documents, approvals, revoked."""
     meaning: str
-    """sha256 (hex) of the rules and grants: edits of comments and layout do not change it."""
+    """sha256 (hex) of rules, grants and counters: edits of comments and layout do not change it."""
     language: int
     documents: Mapping[str, str]
     """Path to text: `library/hosts/x.yaml`, `organisation/x.yaml`."""
@@ -54,6 +55,8 @@ class Bundle:
     rules: tuple[Rule, ...]
     """Sorted by id."""
     grants: tuple[Grant, ...]
+    counters: tuple[Counter, ...]
+    """Sorted by name."""
     students: Mapping[str, Student]
     suites: tuple[Suite, ...]
     sources: Mapping[str, Source]
@@ -87,6 +90,7 @@ def bundle_of(
     findings.stop()
     links = Links(organisation=organisation, approvals=approvals, revoked=revoked)
     policies, overrides = _policies(files, links, findings)
+    counters = _counters(policies, files, findings)
     # What refers to a policy that cannot be read would only repeat its errors.
     findings.stop()
     linked = _Linked(policies, links)
@@ -95,12 +99,13 @@ def bundle_of(
     rules = tuple(sorted(linked.links.rules.values(), key=lambda rule: rule.id))
     return Bundle(
         digest=_digest(documents, links),
-        meaning=meaning_of(rules, grants),
+        meaning=meaning_with(counters, meaning_of(rules, grants)),
         language=LANGUAGE,
         documents=MappingProxyType(dict(sorted(documents.items()))),
         policies=policies,
         rules=rules,
         grants=grants,
+        counters=counters,
         students=MappingProxyType({student.id: student for student in students}),
         suites=suites,
         sources=MappingProxyType(
@@ -278,6 +283,22 @@ def _duplicate(kind: str, name: str, first: str, span: Span, findings: Findings)
         span,
         f"give each {kind} an id of its own",
     )
+
+
+def _counters(
+    policies: Iterable[Policy], files: Iterable[_File], findings: Findings
+) -> tuple[Counter, ...]:
+    """The counters of the policies in force, by name: `counter.NAME` is one fact of a call."""
+    roots = {file.path: file.root for file in files}
+    found: dict[str, Counter] = {}
+    for counter in (each for policy in policies for each in policy.counters.values()):
+        first = found.setdefault(counter.name, counter)
+        if first is not counter:
+            declared = roots[counter.where.file].values["counters"]
+            assert isinstance(declared, Fields)  # noqa: S101 - a counter was read from it
+            span = declared.keys[counter.name]
+            _duplicate("counter", counter.name, first.where.file, span, findings)
+    return tuple(counter for _, counter in sorted(found.items()))
 
 
 class _Linked:

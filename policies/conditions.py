@@ -7,7 +7,15 @@ from itertools import product
 from types import MappingProxyType
 
 from policies.diagnostics import Findings, Span, nearest, quoted
-from policies.facts import CATALOGUE, COUNTER_PREFIX, FactSpec, FactType, known_at, spec_of
+from policies.facts import (
+    CATALOGUE,
+    COUNTER_PREFIX,
+    GATES,
+    FactSpec,
+    FactType,
+    known_at,
+    spec_of,
+)
 from policies.model import Condition, Fact, Gate, Op, Test
 from policies.source import Fields, Items, Leaf, Node, Scalar
 
@@ -19,11 +27,21 @@ MAX_ALTERNATIVES = 1000
 ALWAYS = Condition()
 """The condition that always holds."""
 
+type _Keys = Mapping[str, Span]
+
 _ANY = "any"
+_EMPTY = "empty text"
+_NEST = "a list or mapping"
+_NOTHING = "nothing"
 _THRESHOLDS: Mapping[str, Op] = MappingProxyType(
     {"above": "above", "at_least": "at_least", "below": "below", "at_most": "at_most"}
 )
-_MEMBERSHIP: Mapping[str, Op] = MappingProxyType({"has": "has", "lacks": "lacks"})
+_OPERATORS: Mapping[FactType, Mapping[str, Op]] = MappingProxyType(
+    {
+        FactType.NUMBER: _THRESHOLDS,
+        FactType.SET: MappingProxyType({"has": "has", "lacks": "lacks"}),
+    }
+)
 _WHAT_IT_TAKES: Mapping[FactType, str] = MappingProxyType(
     {
         FactType.TEXT: "text",
@@ -90,7 +108,7 @@ class Reader:
         """A mapping of facts to values, as a test case gives them."""
         found: dict[str, Fact] = {}
         for name, node in fields.values.items():
-            spec = None if name in skip else self._spec(name, fields.keys[name])
+            spec = None if name in skip else self._spec(name, fields.keys)
             value = None if spec is None else self.value(spec, node)
             if value is not None:
                 found[name] = value
@@ -98,7 +116,7 @@ class Reader:
 
     def name(self, name: str, span: Span) -> bool:
         """Whether a fact of this name exists; a finding where not."""
-        return self._spec(name, span) is not None
+        return self._spec(name, {name: span}) is not None
 
     def value(self, spec: FactSpec, node: Node) -> Fact | None:
         """The value of one fact; None, and a finding, where it is not of its type."""
@@ -114,10 +132,10 @@ class Reader:
                 self._bad(node.span, f"{quoted(value)} is a pattern, not a value", "write it out")
                 return None
             return value
-        self._bad(node.span, *self._wants(spec, "a list or mapping"))
+        self._bad(node.span, *self._wants(spec, _NEST))
         return None
 
-    def _spec(self, name: str, span: Span) -> FactSpec | None:
+    def _spec(self, name: str, keys: _Keys) -> FactSpec | None:
         spec = spec_of(name)
         if (
             name.startswith(COUNTER_PREFIX)
@@ -127,7 +145,10 @@ class Reader:
         if spec is None:
             known = [*CATALOGUE, *(COUNTER_PREFIX + counter for counter in self.counters)]
             self.findings.error(
-                "unknown-fact", f"{quoted(name)} is not a fact", span, nearest(name, known)
+                "unknown-fact",
+                f"{quoted(name)} is not a fact",
+                keys[name],
+                nearest(name, known) or "`inbond policy facts` lists all there are",
             )
         return spec
 
@@ -155,37 +176,37 @@ class Reader:
         for name, node in fields.values.items():
             if name == _ANY:
                 continue
-            span = fields.keys[name]
-            spec = self._spec(name, span)
+            spec = self._spec(name, fields.keys)
             if spec is not None:
-                self._check_gates(spec, gates, span)
-                found += self._ops(spec, node, span)
+                self._check_gates(spec, gates, fields.keys)
+                found += self._ops(spec, node, fields.keys)
         return tuple(found)
 
-    def _check_gates(self, spec: FactSpec, gates: tuple[Gate, ...], span: Span) -> None:
-        for gate in gates:
+    def _check_gates(self, spec: FactSpec, gates: tuple[Gate, ...], keys: _Keys) -> None:
+        for gate in gates if spec.gate is not GATES[0] else ():
             if not known_at(spec, gate):
                 self.findings.error(
                     "too-early",
                     f"`{spec.name}` is not known at the {gate} gate; "
                     f"it is first known at the {spec.gate} gate",
-                    span,
+                    keys[spec.name],
                     f"leave `{gate}` out of this rule, or write a second rule without this test",
                 )
 
-    def _ops(self, spec: FactSpec, node: Node, span: Span) -> list[Test]:
+    def _ops(self, spec: FactSpec, node: Node, keys: _Keys) -> list[Test]:
         """The tests on one fact: a bare value or list, or a mapping of operators."""
         plain: Op = "has" if spec.type is FactType.SET else "is"
         if not isinstance(node, Fields):
-            return self._test(spec, plain, node, span)
+            return self._test(spec, plain, node, keys[spec.name])
         if not node.values:
             self.findings.error(
-                "bad-test", f"`{spec.name}` is not tested", span, self._usable(spec)
+                "bad-test", f"`{spec.name}` is not tested", keys[spec.name], self._usable(spec)
             )
         found: list[Test] = []
+        operators = _OPERATORS.get(spec.type, {})
         for word, inner in node.values.items():
             at = node.keys[word]
-            op = self._operators(spec).get(word)
+            op = operators.get(word)
             if word == "not":
                 found += self._test(spec, plain, inner, at, negated=True)
             elif op is not None:
@@ -199,25 +220,15 @@ class Reader:
                 )
         return found
 
-    @staticmethod
-    def _operators(spec: FactSpec) -> Mapping[str, Op]:
-        match spec.type:
-            case FactType.SET:
-                return _MEMBERSHIP
-            case FactType.NUMBER:
-                return _THRESHOLDS
-            case _:
-                return {}
-
     def _usable(self, spec: FactSpec) -> str:
-        words = [*self._operators(spec)] or ["a bare value or list", "not"]
+        words = [*_OPERATORS.get(spec.type, {})] or ["a bare value or list", "not"]
         return f"use: {', '.join(words)}"
 
     def _test(
         self, spec: FactSpec, op: Op, node: Node, span: Span, *, negated: bool = False
     ) -> list[Test]:
         if op in _THRESHOLDS and not isinstance(node, Leaf):
-            return self._no_test(node.span, *self._wants(spec, "a list or mapping"))
+            return self._no_test(node.span, *self._wants(spec, _NEST))
         leaves = self._leaves(spec, node)
         if leaves is None:
             return []
@@ -238,7 +249,7 @@ class Reader:
         leaves = [each for each in nodes if isinstance(each, Leaf)]
         for each in nodes:
             if not isinstance(each, Leaf):
-                self._bad(each.span, *self._wants(spec, "a list or mapping"))
+                self._bad(each.span, *self._wants(spec, _NEST))
         return leaves if len(leaves) == len(nodes) else None
 
     def _member(self, spec: FactSpec, leaf: Leaf) -> str | int | bool | None:
@@ -286,8 +297,20 @@ class Reader:
                 )
 
     def _wants(self, spec: FactSpec, found: str) -> tuple[str, str]:
-        hint = "put text in quotes" if spec.type in (FactType.TEXT, FactType.SET) else ""
-        return f"`{spec.name}` takes {_WHAT_IT_TAKES[spec.type]}, not {found}", hint
+        message = f"`{spec.name}` takes {_WHAT_IT_TAKES[spec.type]}, not {found}"
+        if found in (_NOTHING, _EMPTY):
+            return message, "write a value, or leave the fact out"
+        if found == _NEST:
+            return message, "write the value alone; where several may stand, a list of values"
+        match spec.type:
+            case FactType.CHOICE:
+                return message, f"use one of: {', '.join(spec.values)}"
+            case FactType.TEXT | FactType.SET:
+                return message, "put text in quotes"
+            case FactType.BOOL:
+                return message, "write `true` or `false`, without quotes"
+            case _:
+                return message, "write a number such as `50_000`"
 
     def _bad(self, span: Span, message: str, hint: str) -> None:
         self.findings.error("bad-value", message, span, hint)
@@ -300,7 +323,7 @@ class Reader:
 def _described(value: Scalar) -> str:
     match value:
         case None:
-            return "nothing"
+            return _NOTHING
         case bool():
             return "`true` or `false`"
         case int():
@@ -308,4 +331,4 @@ def _described(value: Scalar) -> str:
         case datetime():
             return "a date"
         case _:
-            return "text" if value else "empty text"
+            return "text" if value else _EMPTY

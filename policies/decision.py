@@ -8,7 +8,7 @@ from typing import assert_never
 
 from policies.model import Cite, Duty, Effect, Fact, Gate, Layer, Place
 
-__all__ = ["Action", "Decision", "Hit", "Missing", "Moment"]
+__all__ = ["Action", "Decision", "Hit", "Missing", "Moment", "Ruling"]
 
 
 class Action(StrEnum):
@@ -54,26 +54,70 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What the policies say of one combination of matching rules, whatever facts made them match.
+
+    Traffic repeats itself, so the engine gives one ruling to many decisions.
+    """
+
+    verdict: Effect
+    by: tuple[str, ...]
+    """Sorted ids of the rules that set the verdict."""
+    silent: tuple[Layer, ...]
+    hits: tuple[Hit, ...]
+    grants: tuple[str, ...]
+    """Sorted ids of the grants that lifted a matching rule or spoke for a layer."""
+    duties: tuple[Duty, ...]
+    """The union over the permits that count; empty unless the verdict is permit."""
+
+    def __hash__(self) -> int:
+        # What tells most rulings apart: hashing every hit would cost more than deciding.
+        return hash((self.verdict, self.by, self.silent))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One decision; immutable, the same for the same bundle, facts and instants."""
 
     gate: Gate
-    verdict: Effect
     bundle: str
     """sha256 (hex) of the policy bundle."""
     meaning: str
     """sha256 (hex) of the compiled rules: edits of comments do not change it."""
     exchange_at: datetime
     today_at: datetime
-    by: tuple[str, ...] = ()
-    """Sorted ids of the rules that set the verdict."""
-    silent: tuple[Layer, ...] = ()
+    ruling: Ruling
     missing: tuple[Missing, ...] = ()
-    hits: tuple[Hit, ...] = ()
-    grants: tuple[str, ...] = ()
-    """Sorted ids of the grants that lifted a matching rule or spoke for a layer."""
-    duties: tuple[Duty, ...] = ()
-    """The union over the permits that count; empty unless the verdict is permit."""
+
+    @property
+    def verdict(self) -> Effect:
+        """What the policies say."""
+        return self.ruling.verdict
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Sorted ids of the rules that set the verdict."""
+        return self.ruling.by
+
+    @property
+    def silent(self) -> tuple[Layer, ...]:
+        """The layers for which nothing that can match speaks."""
+        return self.ruling.silent
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """Every rule that matched on a clock, by id."""
+        return self.ruling.hits
+
+    @property
+    def grants(self) -> tuple[str, ...]:
+        """Sorted ids of the grants that lifted a matching rule or spoke for a layer."""
+        return self.ruling.grants
+
+    @property
+    def duties(self) -> tuple[Duty, ...]:
+        """The union over the permits that count; empty unless the verdict is permit."""
+        return self.ruling.duties
 
     @property
     def action(self) -> Action:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from policies.model import Place
 
 __all__ = [
+    "MAX_ERRORS",
     "Diagnostic",
     "Findings",
     "PolicyError",
@@ -20,6 +21,9 @@ __all__ = [
     "quoted",
     "render",
 ]
+
+MAX_ERRORS = 500
+"""The most errors that are collected: a file of nothing but mistakes is not read to its end."""
 
 _MAX_QUOTED = 80
 _MAX_EXCERPT = 120
@@ -98,9 +102,24 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self._errors = 0
 
     def error(self, code: str, message: str, span: Span, help: str = "") -> None:  # noqa: A002 - the word users see
-        """Note what stops the bundle."""
+        """Note what stops the bundle.
+
+        Raises:
+            PolicyError: it is one error too many; it carries those before.
+        """
+        if self._errors >= MAX_ERRORS:
+            self._add(
+                "too-many",
+                Severity.ERROR,
+                f"{MAX_ERRORS} errors were found, and here is one more",
+                span,
+                "mend those first; what comes after them was not checked",
+            )
+            self.stop()
+        self._errors += 1
         self._add(code, Severity.ERROR, message, span, help)
 
     def warning(self, code: str, message: str, span: Span, help: str = "") -> None:  # noqa: A002 - the word users see

@@ -1,140 +1,244 @@
 """What loads and is still wrong: findings beyond the shapes and links of the files."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from policies.bundle import Bundle
-from policies.diagnostics import Diagnostic, Severity, Span, quoted
-from policies.model import Effect, Layer, Place, Rule
+from policies.clashes import Clash, name_clashes
+from policies.diagnostics import Diagnostic, quoted
+from policies.excerpts import Excerpts
+from policies.model import Case, Effect, Gate, Grant, Layer, Rule
 from policies.overlap import can_hold, meet
-from policies.source import split_lines
+from policies.redundancy import Covered, covered_rules, is_ever_in_force
 
 __all__ = ["lint"]
 
 _SOON = timedelta(days=30)
+_LONG_AGO = timedelta(days=180)
 _ORGANISATION = frozenset({Layer.ORGANISATION})
+_WHERE_SILENCE_FORBIDS = frozenset({Gate.RESPONSE, Gate.DATASET})
+_VERBS = {
+    Effect.PERMIT: "permits the same",
+    Effect.REVIEW: "asks for review",
+    Effect.FORBID: "forbids",
+}
 
 
-def lint(bundle: Bundle, *, on: datetime, untested: Iterable[str] = ()) -> tuple[Diagnostic, ...]:
+def lint(
+    bundle: Bundle,
+    *,
+    on: datetime,
+    untested: Iterable[str] = (),
+    idle: Iterable[Case] = (),
+) -> tuple[Diagnostic, ...]:
     """What a person should look at, as of an instant, in the order of the files.
 
-    `untested` are ids of rules that no test case reaches.
+    `untested` are ids of rules that no test case reaches, `idle` the cases that silence answers.
     """
-    pages = _Pages(bundle.documents)
+    excerpts = Excerpts(bundle.documents)
     found = [
-        *_rules(bundle, pages),
-        *_grants(bundle, pages),
-        *_dates(bundle, pages, on),
-        *_untested(bundle, pages, frozenset(untested)),
+        *_rules(bundle, excerpts, frozenset(untested)),
+        *_covered(bundle, excerpts),
+        *(_clash(clash, excerpts) for clash in name_clashes(bundle.rules)),
+        *_grants(bundle, excerpts),
+        *_reviews(bundle, excerpts, on),
+        *_ends(bundle, excerpts, on),
+        *(_idle(case, excerpts) for case in idle),
     ]
     return tuple(sorted(found, key=lambda each: (str(each.place.file), each.place.line, each.code)))
 
 
-class _Pages:
-    """The lines of the documents, for excerpts."""
-
-    def __init__(self, documents: Mapping[str, str]) -> None:
-        self._documents = documents
-        self._lines: dict[str, list[str]] = {}
-
-    def note(
-        self, severity: Severity, code: str, where: Place, message: str, hint: str
-    ) -> Diagnostic:
-        if where.file not in self._lines:
-            text = self._documents[where.file].removeprefix("\ufeff")
-            self._lines[where.file] = split_lines(text)
-        line = self._lines[where.file][where.line - 1]
-        width = len(line[where.column - 1 :].split()[0])
-        span = Span(where.file, where.line, where.column, width, line)
-        return Diagnostic(code=code, severity=severity, message=message, span=span, help=hint)
-
-
-def _rules(bundle: Bundle, pages: _Pages) -> Iterator[Diagnostic]:
+def _rules(bundle: Bundle, excerpts: Excerpts, untested: frozenset[str]) -> Iterator[Diagnostic]:
     for rule in bundle.rules:
-        if not any(can_hold(tests) for tests in rule.when.alternatives):
-            yield pages.note(
-                Severity.WARNING,
+        if not any(map(can_hold, rule.when.alternatives)):
+            yield excerpts.warning(
                 "never-matches",
                 rule.where,
                 f"the rule {quoted(rule.id)} can never match: its tests contradict each other",
                 "look at its `when` together with the `scope` of its file",
             )
-        if rule.layers != _ORGANISATION and not rule.cites:
-            yield pages.note(
-                Severity.ERROR,
-                "uncited",
+        elif not is_ever_in_force(rule):
+            yield excerpts.warning(
+                "never-matches",
                 rule.where,
-                f"the rule {quoted(rule.id)} cites nothing",
-                "add `cite`: a rule must cite the clause it comes from",
+                f"the rule {quoted(rule.id)} can never match: no source it cites is in force "
+                "while the rule is",
+                "compare its `in_force` with those of its sources",
             )
-        if _is_idle_permit(rule):
-            yield pages.note(
-                Severity.WARNING,
-                "no-duties",
-                rule.where,
-                f"the permit {quoted(rule.id)} of the organisation carries no duties",
-                "remove it: the organisation restricts, and its permits only carry duties",
-            )
-
-
-def _is_idle_permit(rule: Rule) -> bool:
-    return rule.layers == _ORGANISATION and rule.effect is Effect.PERMIT and not rule.duties
-
-
-def _grants(bundle: Bundle, pages: _Pages) -> Iterator[Diagnostic]:
-    rules = {rule.id: rule for rule in bundle.rules}
-    for grant in bundle.grants:
-        if not (grant.is_approved or grant.is_revoked):
-            yield pages.note(
-                Severity.WARNING,
-                "not-approved",
-                grant.where,
-                f"the grant {quoted(grant.id)} is not approved, so it lifts nothing",
-                "have somebody else approve this file: `inbond policy approve`",
-            )
-        for name in sorted(grant.lifts):
-            if not meet(grant.scope, rules[name].when):
-                yield pages.note(
-                    Severity.WARNING,
-                    "idle-grant",
-                    grant.where,
-                    f"the scope of this grant never meets the rule {quoted(name)}",
-                    "compare its `scope` with the rule's conditions",
-                )
-
-
-def _dates(bundle: Bundle, pages: _Pages, on: datetime) -> Iterator[Diagnostic]:
-    for source in bundle.sources.values():
-        if source.review_by is not None and on >= source.review_by:
-            yield pages.note(
-                Severity.WARNING,
-                "stale",
-                source.where,
-                f"the review of {quoted(source.id)} was due {(on - source.review_by).days} days ago; "
-                "permits that rest on it alone count as review",
-                "read the text again, then set `read` and `review_by`",
-            )
-    for grant in bundle.grants:
-        until = grant.in_force.until
-        if grant.is_approved and not grant.is_revoked and until is not None and until - on <= _SOON:
-            days = (until - on).days
-            yield pages.note(
-                Severity.WARNING,
-                "expires",
-                grant.where,
-                f"the grant {quoted(grant.id)} "
-                + (f"ends in {days} days" if until > on else "has ended"),
-                "renew it, or remove it once nothing depends on it",
-            )
-
-
-def _untested(bundle: Bundle, pages: _Pages, untested: frozenset[str]) -> Iterator[Diagnostic]:
-    for rule in bundle.rules:
-        if rule.id in untested:
-            yield pages.note(
-                Severity.WARNING,
+        elif rule.id in untested:
+            yield excerpts.warning(
                 "untested",
                 rule.where,
                 f"no test case reaches the rule {quoted(rule.id)}",
                 "add a case that it decides",
             )
+        yield from _form(rule, excerpts)
+
+
+def _form(rule: Rule, excerpts: Excerpts) -> Iterator[Diagnostic]:
+    """What a rule of its layer must have."""
+    if rule.layers != _ORGANISATION and not rule.cites:
+        yield excerpts.error(
+            "uncited",
+            rule.where,
+            f"the rule {quoted(rule.id)} cites nothing",
+            "add `cite`: a rule must cite the clause it comes from",
+        )
+    if rule.layers == _ORGANISATION and rule.effect is Effect.PERMIT and not rule.duties:
+        yield excerpts.warning(
+            "no-duties",
+            rule.where,
+            f"the permit {quoted(rule.id)} of the organisation carries no duties",
+            "remove it: the organisation restricts, and its permits only carry duties",
+        )
+
+
+def _covered(bundle: Bundle, excerpts: Excerpts) -> Iterator[Diagnostic]:
+    for covered in covered_rules(bundle.rules, bundle.grants):
+        if covered.rule.effect is Effect.PERMIT and covered.by.effect is Effect.FORBID:
+            yield _overruled(covered, excerpts)
+        else:
+            rule, by = covered.rule, covered.by
+            yield excerpts.warning(
+                "never-decides",
+                rule.where,
+                f"the rule {quoted(rule.id)} never decides: "
+                f"wherever it matches, {quoted(by.id)} {_VERBS[by.effect]}",
+                f"remove it, or narrow {quoted(by.id)} so that it leaves this case alone",
+            )
+
+
+def _overruled(covered: Covered, excerpts: Excerpts) -> Diagnostic:
+    by = quoted(covered.by.id)
+    return excerpts.warning(
+        "always-overruled",
+        covered.rule.where,
+        f"the permit {quoted(covered.rule.id)} is always overruled: "
+        f"wherever it matches, {by} forbids",
+        f"forbid beats permit, however narrow the permit: narrow {by}, or remove the permit",
+    )
+
+
+def _clash(clash: Clash, excerpts: Excerpts) -> Diagnostic:
+    rule, other = clash.rule, clash.other
+    if rule is other:
+        message = f"the rule {quoted(rule.id)} asks for two names at once"
+    else:
+        message = f"the rules {quoted(other.id)} and {quoted(rule.id)} ask for two names at once"
+    return excerpts.warning(
+        "duty-clash",
+        rule.where,
+        f"{message}: one begins with {quoted(clash.other_prefix)}, the other with "
+        f"{quoted(clash.prefix)}",
+        "narrow them so that no example needs both: a student has one name",
+    )
+
+
+def _grants(bundle: Bundle, excerpts: Excerpts) -> Iterator[Diagnostic]:
+    rules = {rule.id: rule for rule in bundle.rules}
+    for grant in bundle.grants:
+        if not (grant.is_approved or grant.is_revoked):
+            yield excerpts.warning(
+                "not-approved",
+                grant.where,
+                f"the grant {quoted(grant.id)} is not approved, so it lifts nothing",
+                "have somebody else approve this file: `inbond policy approve`",
+            )
+        idle = [
+            each for name in sorted(grant.lifts) for each in _lift(grant, rules[name], excerpts)
+        ]
+        yield from idle
+        # A scope that misses everything is said once.
+        if grant.permits and not idle:
+            yield from _permits(grant, bundle, excerpts)
+
+
+def _lift(grant: Grant, rule: Rule, excerpts: Excerpts) -> Iterator[Diagnostic]:
+    if rule.effect is Effect.PERMIT:
+        yield excerpts.warning(
+            "idle-grant",
+            grant.where,
+            f"this grant lifts the permit {quoted(rule.id)}, which stands all the same",
+            "lift what forbids or asks for review; name the gates it permits under `permits`",
+        )
+    elif not meet(grant.scope, rule.when):
+        yield excerpts.warning(
+            "idle-grant",
+            grant.where,
+            f"the scope of this grant never meets the rule {quoted(rule.id)}",
+            "compare its `scope` with the rule's conditions",
+        )
+
+
+def _permits(grant: Grant, bundle: Bundle, excerpts: Excerpts) -> Iterator[Diagnostic]:
+    """Where the party speaks is where its grant may end a silence."""
+    speaks = {
+        rule.scope
+        for rule in bundle.rules
+        if rule.party == grant.party and rule.layers != _ORGANISATION
+    }
+    if not grant.permits & _WHERE_SILENCE_FORBIDS:
+        yield excerpts.warning(
+            "idle-grant",
+            grant.where,
+            "this grant permits gates where nothing needs a permit",
+            "permit `training`: silence forbids at the response and dataset gates alone",
+        )
+    elif not any(meet(grant.scope, scope) for scope in speaks):
+        yield excerpts.warning(
+            "idle-grant",
+            grant.where,
+            f"the scope of this grant never meets a policy of {quoted(grant.party)}, "
+            "so it permits nothing",
+            "compare its `scope` with those of the party's policies",
+        )
+
+
+def _reviews(bundle: Bundle, excerpts: Excerpts, on: datetime) -> Iterator[Diagnostic]:
+    for source in bundle.sources.values():
+        if source.review_by is not None and on >= source.review_by:
+            yield excerpts.warning(
+                "stale",
+                source.where,
+                f"the review of {quoted(source.id)} was due {_days(on - source.review_by)} ago; "
+                "permits that rest on it alone count as review",
+                "read the text again, then set `read` and `review_by`",
+            )
+    for policy in bundle.policies:
+        is_dated = any(source.review_by is not None for source in policy.sources.values())
+        if not is_dated and on - policy.reviewed > _LONG_AGO:
+            yield excerpts.warning(
+                "stale",
+                policy.where,
+                f"the policy {quoted(policy.id)} was reviewed {_days(on - policy.reviewed)} ago",
+                "read it through again, then set `reviewed`",
+            )
+
+
+def _ends(bundle: Bundle, excerpts: Excerpts, on: datetime) -> Iterator[Diagnostic]:
+    for grant in bundle.grants:
+        until = grant.in_force.until
+        if until is None or not grant.is_approved or grant.is_revoked or until - on > _SOON:
+            continue
+        if until <= on and grant.as_of == "exchange":
+            continue  # it keeps lifting for the exchanges of its time
+        end = f"ends in {_days(until - on)}" if until > on else "has ended"
+        yield excerpts.warning(
+            "expires",
+            grant.where,
+            f"the grant {quoted(grant.id)} {end}",
+            "renew it, or remove it once nothing depends on it",
+        )
+
+
+def _days(span: timedelta) -> str:
+    return "1 day" if span.days == 1 else f"{span.days} days"
+
+
+def _idle(case: Case, excerpts: Excerpts) -> Diagnostic:
+    return excerpts.warning(
+        "idle-case",
+        case.where,
+        f"the case {quoted(case.name)} passes by silence alone: no rule decides it",
+        "give it the facts of the rule it is about, or say `silent` if silence is what it shows",
+    )

@@ -10,12 +10,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from policies.decision import Missing
 from policies.facts import FactType, spec_of
 from policies.model import Condition, Effect, Fact, Grant, Layer, Op, Place, Rule, Test, Window
 
-__all__ = ["Bits", "Column", "GrantRows", "Matrix", "compile_rules", "read"]
+__all__ = [
+    "Bits",
+    "Column",
+    "GrantRows",
+    "Matrix",
+    "compile_rules",
+    "passes",
+    "read",
+    "read_twice",
+    "union",
+]
 
 _MEMO_LIMIT = 4096
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -29,8 +40,16 @@ _KINDS: Mapping[FactType, type] = {
     FactType.TEXT: str,
     FactType.CHOICE: str,
     FactType.BOOL: bool,
+    FactType.NUMBER: int,
     FactType.SET: frozenset,
 }
+
+
+type _Seen = Callable[[Fact | None], int | None]
+
+
+MAY_BE_NONE = frozenset({"router"})
+"""Facts whose absence is known: a call that names no router has none (decision 0013)."""
 
 
 class Bits(NamedTuple):
@@ -75,7 +94,20 @@ def _equals(wanted: str | int, value: str | int) -> bool:
 class Column:
     """All tests on one fact."""
 
-    __slots__ = ("_asked", "_full", "_kind", "_limits", "_memo", "_spec", "fact", "free", "tested")
+    __slots__ = (
+        "_absent",
+        "_asked",
+        "_full",
+        "_limits",
+        "_regions",
+        "_seen",
+        "_spec",
+        "fact",
+        "free",
+        "hot",
+        "missing",
+        "tested",
+    )
 
     def __init__(self, fact: str, full: int, asked: Mapping[_Asked, int]) -> None:
         self.fact = fact
@@ -87,56 +119,100 @@ class Column:
         """The rows that do not."""
         self._full = full
         self._asked = tuple(asked.items())
+        self._absent = self._passing_nothing() if fact in MAY_BE_NONE else None
         self._spec = spec_of(fact)
-        self._kind = None if self._spec is None else _KINDS.get(self._spec.type)
+        self.missing = Missing(
+            fact=fact, supplied_by="" if self._spec is None else self._spec.supplied_by
+        )
+        """What a decision says of the fact where it is missing."""
+        self._seen: dict[Fact, int] = {}
+        kind = None if self._spec is None else _KINDS[self._spec.type]
+        self.hot = (fact, kind, cast("_Seen", self._seen.get), self.free)
+        """What every reading needs: the fact, the type of its values, what was said of one before,
+        and the rows that do not test it."""
         self._limits = sorted({v for test in asked for v in test.values if type(v) is int})
-        self._memo: dict[object, int] = {}
+        self._regions: dict[int, int] = {}
 
-    @property
-    def supplied_by(self) -> str:
-        """Who can supply the fact."""
-        return "" if self._spec is None else self._spec.supplied_by
+    def is_unknown(self, facts: Mapping[str, Fact]) -> bool:
+        """Whether the fact is absent, and absence says nothing, or of the wrong type."""
+        return self.bits(facts.get(self.fact)) is None
 
-    def bits(self, value: Fact) -> int | None:
-        """The rows that a value leaves standing; None where it is of the wrong type."""
-        if type(value) is self._kind:
-            known = self._memo.get(value)
-            if known is not None:
-                return known
+    def bits(self, value: Fact | None) -> int | None:
+        """The rows that a value leaves standing; None where it is unknown."""
+        if value is None:
+            return self._absent
         if self._spec is None or not self._spec.accepts(value):
             return None
-        key = value if self._kind is not None else self._region(value)
-        known = self._memo.get(key)
-        return self._learn(key, value) if known is None else known
+        known = self._seen.get(value)
+        if known is None:
+            known = self._region(value) if type(value) is int else self._passing(value)
+            if len(self._seen) >= _MEMO_LIMIT:
+                self._seen.clear()
+            self._seen[value] = known
+        return known
 
-    def _region(self, value: Fact) -> int:
-        """Which stretch between the limits a number lies in; every number there reads alike."""
+    def _region(self, value: int) -> int:
+        """The bits of the stretch between limits that a number lies in, where all read alike."""
         at = bisect_left(self._limits, value)
-        return 2 * at + (at < len(self._limits) and self._limits[at] == value)
+        region = 2 * at + (at < len(self._limits) and self._limits[at] == value)
+        known = self._regions.get(region)
+        if known is None:
+            known = self._regions[region] = self._passing(value)
+        return known
 
-    def _learn(self, key: object, value: Fact) -> int:
+    def _passing_nothing(self) -> int:
+        """The rows that stand where there is nothing: those that ask for no value."""
+        return self._full & ~union(rows for asked, rows in self._asked if not asked.is_negated)
+
+    def _passing(self, value: Fact) -> int:
         bits = self._full
         for asked, rows in self._asked:
             if not asked.holds(value):
                 bits &= ~rows
-        if len(self._memo) >= _MEMO_LIMIT:
-            self._memo.clear()
-        self._memo[key] = bits
         return bits
 
 
 def read(columns: Iterable[Column], rows: int, facts: Mapping[str, Fact]) -> Bits:
     """Which of some rows hold under facts; absent and wrongly typed facts are unknown."""
-    sure = maybe = rows
+    bits, _ = read_twice(columns, rows, facts, facts)
+    return bits
+
+
+def read_twice(
+    columns: Iterable[Column], rows: int, first: Mapping[str, Fact], second: Mapping[str, Fact]
+) -> tuple[Bits, Bits]:
+    """Which of some rows hold under each of two maps of facts, most of which they share."""
+    maybe = free = maybe_too = free_too = rows
     for column in columns:
-        value = facts.get(column.fact)
-        bits = None if value is None else column.bits(value)
+        fact, kind, seen, untested = column.hot
+        value, other = first.get(fact), second.get(fact)
+        # The type is compared first: `1` and `true` are one key of a dictionary.
+        bits = seen(value) if type(value) is kind else None
         if bits is None:
-            sure &= column.free
+            bits = column.bits(value)
+        if bits is None:
+            free &= untested
         else:
-            sure &= bits
             maybe &= bits
-    return Bits(sure, maybe)
+        if other is not value:
+            bits = seen(other) if type(other) is kind else None
+            if bits is None:
+                bits = column.bits(other)
+        if bits is None:
+            free_too &= untested
+        else:
+            maybe_too &= bits
+    return Bits(maybe & free, maybe), Bits(maybe_too & free_too, maybe_too)
+
+
+def passes(test: Test, facts: Mapping[str, Fact]) -> bool | None:
+    """Whether facts pass one test; None where its fact is unknown."""
+    value, spec = facts.get(test.fact), spec_of(test.fact)
+    if value is None and test.fact in MAY_BE_NONE:
+        return test.negated
+    if value is None or spec is None or not spec.accepts(value):
+        return None
+    return _Asked(test.op, test.values, test.negated).holds(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +240,8 @@ class Matrix:
     full: int
     router: int
     """The row that holds when there is a router."""
+    bound: int
+    """The rows of the rules that carry duties."""
     points: tuple[datetime, ...]
     """Every instant at which a window opens or ends or a review falls due, ascending."""
     owners: tuple[int, ...]
@@ -249,6 +327,7 @@ def compile_rules(rules: Sequence[Rule], grants: Sequence[Grant]) -> Matrix:
         columns=layout.columns(),
         full=(1 << layout.size) - 1,
         router=router,
+        bound=union(mask for rule, mask in zip(ordered, rows, strict=True) if rule.duties),
         points=tuple(sorted(set(_points(ordered, grants)))),
         owners=owners,
         clearable={
@@ -273,9 +352,9 @@ def _grant_rows(
     return GrantRows(
         grant=grant,
         scope=scope,
-        lifts=_union(lifted),
+        lifts=union(lifted),
         speaks={
-            layer: _union(scopes[rule.scope] for rule, _ in own if layer in rule.layers)
+            layer: union(scopes[rule.scope] for rule, _ in own if layer in rule.layers)
             for layer in sorted(grant.layers)
         },
     )
@@ -291,8 +370,9 @@ def _points(rules: Iterable[Rule], grants: Iterable[Grant]) -> Iterator[datetime
         yield from (edge for edge in (window.start, window.until) if edge is not None)
 
 
-def _union(masks: Iterable[int]) -> int:
-    union = 0
+def union(masks: Iterable[int]) -> int:
+    """The rows that are in any of these."""
+    found = 0
     for mask in masks:
-        union |= mask
-    return union
+        found |= mask
+    return found

@@ -6,7 +6,7 @@ holds. The scope of a policy is part of the condition of each of its rules.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -15,6 +15,8 @@ __all__ = [
     "Case",
     "Cite",
     "Condition",
+    "Count",
+    "Counter",
     "Duty",
     "Effect",
     "Fact",
@@ -34,6 +36,7 @@ __all__ = [
 
 type Fact = str | int | bool | frozenset[str]
 type AsOf = Literal["both", "exchange", "today"]
+type Count = Literal["requests", "tokens_in", "tokens_out", "distinct_prompts"]
 type Op = Literal["is", "has", "lacks", "above", "at_least", "below", "at_most"]
 
 
@@ -175,6 +178,25 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """What a policy counts: the fact `counter.NAME` of the calls in its scope.
+
+    Calls that agree in every fact of `per` are counted together; without any, all are. The number
+    is that of the last `within` before the call.
+    """
+
+    name: str
+    """Unique in a bundle."""
+    policy: str
+    count: Count
+    per: tuple[str, ...]
+    within: timedelta
+    scope: Condition
+    """The policy's scope: only calls in it are counted."""
+    where: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One policy file: the rules of one party for one scope."""
 
@@ -186,8 +208,8 @@ class Policy:
     scope: Condition
     sources: Mapping[str, Source]
     rules: tuple[Rule, ...]
-    counters: frozenset[str] = frozenset()
-    """Names of the counters it declares: facts `counter.NAME`."""
+    counters: Mapping[str, Counter] = field(default_factory=dict)
+    """By name."""
     as_of: AsOf
     where: Place
 

@@ -2,12 +2,25 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import timedelta
 
 from policies.conditions import Reader
 from policies.diagnostics import Findings, Span, nearest, quoted
-from policies.facts import CATALOGUE, known_at
+from policies.facts import CATALOGUE, COUNTER_PREFIX, known_at
 from policies.meaning import canonical
-from policies.model import Cite, Condition, Duty, Effect, Gate, Layer, Policy, Rule, Source, Window
+from policies.model import (
+    Cite,
+    Condition,
+    Counter,
+    Duty,
+    Effect,
+    Gate,
+    Layer,
+    Policy,
+    Rule,
+    Source,
+    Window,
+)
 from policies.shapes import GATE_WORDS, PolicyShape, RuleShape, SourceShape, WindowShape, read_shape
 from policies.source import Fields, Items, Leaf, Node
 
@@ -16,6 +29,9 @@ __all__ = ["check_window", "gates_of", "leaves", "read_policy", "window_of"]
 _SCOPE_FACTS = ("route", "router", "model.id")
 _WIRE_NAMES = ("model.asked", "model.served")
 _EFFECTS = tuple(effect.value for effect in Effect)
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
+_LONGEST = timedelta(days=366)
+"""The longest time a counter looks back: its tallies are kept as long."""
 
 
 def read_policy(root: Fields, organisation: str, findings: Findings) -> Policy | None:
@@ -41,7 +57,6 @@ class _PolicyReader:
     def read(self, organisation: str) -> Policy:
         shape, root = self._shape, self._root
         self._check_party(organisation)
-        self._check_counters()
         return Policy(
             id=shape.policy,
             layers=self._layers,
@@ -51,7 +66,7 @@ class _PolicyReader:
             scope=self._scope,
             sources=self._sources,
             rules=self._read_rules(),
-            counters=frozenset(shape.counters),
+            counters=self._read_counters(),
             as_of=shape.as_of,
             where=root.keys["policy"].place,
         )
@@ -74,12 +89,37 @@ class _PolicyReader:
                 f"write {quoted(organisation)}, the organisation of this installation",
             )
 
-    def _check_counters(self) -> None:
+    def _read_counters(self) -> dict[str, Counter]:
         counters = self._root.values.get("counters")
-        for counter in counters.values.values() if isinstance(counters, Fields) else ():
-            assert isinstance(counter, Fields)  # noqa: S101 - its shape was checked
-            for leaf in leaves(counter.values["per"]):
-                self._check_per(leaf)
+        if not isinstance(counters, Fields):
+            return {}
+        return {name: self._read_counter(name, counters) for name in self._shape.counters}
+
+    def _read_counter(self, name: str, counters: Fields) -> Counter:
+        shape, node = self._shape.counters[name], counters.values[name]
+        assert isinstance(node, Fields)  # noqa: S101 - its shape was checked
+        for leaf in leaves(node.values["per"]):
+            self._check_per(leaf)
+        return Counter(
+            name=name,
+            policy=self._shape.policy,
+            count=shape.count,
+            per=tuple(shape.per),
+            within=self._within(shape.within, node.values["within"].span),
+            scope=self._scope,
+            where=counters.keys[name].place,
+        )
+
+    def _within(self, written: str, span: Span) -> timedelta:
+        within = int(written[:-1]) * _UNITS[written[-1]]
+        if within > _LONGEST:
+            self._findings.error(
+                "bad-value",
+                f"{quoted(written)} is longer than a counter looks back",
+                span,
+                f"write at most `{_LONGEST.days}d`",
+            )
+        return within
 
     def _check_per(self, leaf: Leaf) -> None:
         # A counter counts per facts of the catalogue, never per counter.
@@ -100,7 +140,9 @@ class _PolicyReader:
         is_own = self._layers == {Layer.ORGANISATION}
         for test in {test for tests in scope.alternatives for test in tests}:
             name = test.fact
-            if name in _WIRE_NAMES or not (is_own or name in _SCOPE_FACTS):
+            # What a counter counts cannot depend on how far it has counted.
+            is_barred = name in _WIRE_NAMES or name.startswith(COUNTER_PREFIX)
+            if is_barred or not (is_own or name in _SCOPE_FACTS):
                 assert isinstance(node, Fields)  # noqa: S101 - it has tests
                 self._findings.error(
                     "bad-scope",

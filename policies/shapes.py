@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from policies.diagnostics import Findings, nearest, quoted
 from policies.source import Fields, Items, Leaf, Node
@@ -17,6 +17,7 @@ from policies.source import Fields, Items, Leaf, Node
 __all__ = [
     "DUTIES",
     "GATE_WORDS",
+    "SHAPES",
     "GrantShape",
     "PolicyShape",
     "RuleShape",
@@ -33,11 +34,35 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+def _said(value: object) -> object:
+    """What stands after a key that is written: not nothing."""
+    if value is None:
+        raise PydanticCustomError("nothing", "nothing")
+    return value
+
+
+def _number(value: object) -> object:
+    """A number as such: to pydantic `true` is the literal 1 as well."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("literal_error", "literal", {"expected": "1"})
+    return value
+
+
+def _alone(value: object) -> object:
+    """A value that is no list and no mapping."""
+    if isinstance(value, list | dict):
+        raise PydanticCustomError("scalar_type", "scalar")
+    return _said(value)
+
+
 type _Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
 type _FullId = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,100}/[a-z0-9._-]{1,100}$")]
 type _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 type _Text = Annotated[str, Field(min_length=1)]
 type _Several[T] = Annotated[list[T], BeforeValidator(_listed)]
+type _Optional[T] = Annotated[T | None, BeforeValidator(_said)]
+type _Version = Annotated[Literal[1], BeforeValidator(_number)]
+type _Word = Annotated[Any, BeforeValidator(_alone)]
 type _GateWord = Literal["request", "response", "dataset", "release", "training"]
 type _LayerWord = Literal["host", "router", "model", "organisation"]
 type _AsOf = Literal["both", "exchange", "today"]
@@ -80,8 +105,8 @@ class _Shape(BaseModel):
 class WindowShape(_Shape):
     """`in_force`: from an instant on, until another."""
 
-    start: datetime | None = Field(default=None, alias="from")
-    until: datetime | None = None
+    start: _Optional[datetime] = Field(default=None, alias="from")
+    until: _Optional[datetime] = None
 
 
 class _Archive(_Shape):
@@ -96,11 +121,11 @@ class SourceShape(_Shape):
     title: _Text
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
     confidence: Literal["read-primary", "read-secondary", "memory-unverified"]
-    read: datetime | None = None
-    review_by: datetime | None = None
+    read: _Optional[datetime] = None
+    review_by: _Optional[datetime] = None
     in_force: WindowShape
-    archive: _Archive | None = None
-    sha256: _Digest | None = None
+    archive: _Optional[_Archive] = None
+    sha256: _Optional[_Digest] = None
 
 
 class _Counter(_Shape):
@@ -113,20 +138,20 @@ class RuleShape(_Shape):
     """One rule; `when` is left to the reader of conditions."""
 
     id: _Id
-    permit: _Several[_GateWord] | None = None
-    review: _Several[_GateWord] | None = None
-    forbid: _Several[_GateWord] | None = None
+    permit: Annotated[_Several[_GateWord], Field(min_length=1)] = []
+    review: Annotated[_Several[_GateWord], Field(min_length=1)] = []
+    forbid: Annotated[_Several[_GateWord], Field(min_length=1)] = []
     when: Any = None
     because: _Text
     cite: _Several[_Text] = []
     fix: str = ""
-    duties: dict[_Duty, Any] = {}
-    mode: Literal["shadow"] | None = None
+    duties: dict[_Duty, _Several[_Word]] = {}
+    mode: _Optional[Literal["shadow"]] = None
     in_force: WindowShape = WindowShape()
 
 
 class _File(_Shape):
-    inbond: Literal[1]
+    inbond: _Version
     owner: _Text
 
 
@@ -146,7 +171,7 @@ class PolicyShape(_File):
 
 class _Paper(_Shape):
     title: _Text
-    sha256: _Digest | None = None
+    sha256: _Optional[_Digest] = None
     url: str = ""
 
 
@@ -160,7 +185,7 @@ class GrantShape(_File):
     scope: Any = None
     in_force: WindowShape
     as_of: _AsOf = "both"
-    document: _Paper | None = None
+    document: _Optional[_Paper] = None
     because: _Text
 
 
@@ -187,17 +212,17 @@ class _CaseShape(_Shape):
     gate: Literal["request", "response", "dataset", "release"]
     given: Any = None
     expect: Literal["permit", "review", "forbid"]
-    by: _Several[_FullId] | None = None
-    silent: _Several[_LayerWord] | None = None
-    missing: _Several[_Text] | None = None
-    lifted: _Several[_FullId] | None = None
-    duties: _Several[_Duty] | None = None
+    by: _Optional[_Several[_FullId]] = None
+    silent: _Optional[_Several[_LayerWord]] = None
+    missing: _Optional[_Several[_Text]] = None
+    lifted: _Optional[_Several[_FullId]] = None
+    duties: _Optional[_Several[_Duty]] = None
 
 
 class SuiteShape(_Shape):
     """A `test` file; `given` is left to the reader of conditions."""
 
-    inbond: Literal[1]
+    inbond: _Version
     test: _Id
     given: Any = None
     cases: Annotated[list[_CaseShape], Field(min_length=1)]
@@ -308,14 +333,27 @@ _INSIDE: Mapping[tuple[str, str], type[BaseModel]] = {
     ("GrantShape", "document"): _Paper,
     ("SuiteShape", "cases"): _CaseShape,
 }
-_TYPES: Mapping[str, str] = {
-    "bool_type": "`true` or `false`",
-    "datetime_type": "a date",
-    "dict_type": "a mapping",
-    "int_type": "a whole number",
-    "list_type": "a list",
-    "model_type": "a mapping",
-    "string_type": "text",
+SHAPES: Mapping[str, type[BaseModel]] = {
+    "policy": PolicyShape,
+    "rule": RuleShape,
+    "source": SourceShape,
+    "archive": _Archive,
+    "counter": _Counter,
+    "in_force": WindowShape,
+    "grant": GrantShape,
+    "document": _Paper,
+    "student": StudentShape,
+    "test": SuiteShape,
+    "case": _CaseShape,
+}
+"""The shape of each kind of file, and of each mapping inside one."""
+
+_TYPES: Mapping[str, tuple[str, str]] = {
+    "datetime_type": ("a date", "write it as `2026-11-24`"),
+    "dict_type": ("a mapping", "write `key: value` lines under it"),
+    "list_type": ("a list", "write each item on a line of its own, after `- `"),
+    "model_type": ("a mapping", "write `key: value` lines under it"),
+    "string_type": ("text", "put it in quotes"),
 }
 _PATTERNS: Mapping[str, str] = {
     r"^[a-z0-9][a-z0-9._-]{0,99}$": "use lower-case letters, digits, `.`, `_` and `-`",
@@ -331,6 +369,16 @@ def _wrong_value(
 ) -> tuple[str, str, str]:
     """Code, message and help for a value that pydantic refuses."""
     shown = quoted(node.raw) if isinstance(node, Leaf) else "this"
+    empty = "bad-value", f"{quoted(name)} is empty", "write a value, or leave the key out"
+    if kind == "scalar_type":
+        return "bad-value", f"{quoted(name)} takes text or `true`", "write it as one line of text"
+    if kind in _TYPES:
+        takes, hint = _TYPES[kind]
+        if kind == "string_type" and not (isinstance(node, Leaf) and node.raw):
+            hint = "write it as one line of text"
+        return "wrong-type", f"{quoted(name)} takes {takes}", hint
+    if isinstance(node, Leaf) and not node.raw:
+        return empty
     if kind == "literal_error":
         valid = [
             word.strip("' ") for word in str(context["expected"]).replace(" or ", ",").split(",")
@@ -341,13 +389,10 @@ def _wrong_value(
             f"{shown} is not a value of {quoted(name)}",
             near or f"use one of: {', '.join(valid)}",
         )
-    if kind in _TYPES:
-        hint = "put it in quotes" if kind == "string_type" and isinstance(node, Leaf) else ""
-        return "wrong-type", f"{quoted(name)} takes {_TYPES[kind]}", hint
     if kind == "string_pattern_mismatch":
         return (
             "bad-value",
             f"{shown} is not a value of {quoted(name)}",
             _PATTERNS[context["pattern"]],
         )
-    return "bad-value", f"{quoted(name)} is empty", "write a value, or leave the key out"
+    return empty

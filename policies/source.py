@@ -6,7 +6,7 @@ duplicate keys or second documents. libyaml finds the tokens; plain scalars are 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -36,32 +36,107 @@ MAX_DEPTH = 32
 
 type Scalar = bool | int | str | datetime | None
 type Node = Leaf | Items | Fields
+type _At = int
+
+_BITS = 21
+"""Bits of a column in a place: more than a file has characters."""
+
+_START: _At = 1
+"""The first character of a file."""
+
+_TO_THE_END = (1 << _BITS) - 1
+"""The column where a stretch ends that runs over its line."""
 
 
-@dataclass(frozen=True, slots=True)
+class _Page:
+    """The lines of a file, for places in it."""
+
+    __slots__ = ("file", "lines")
+
+    def __init__(self, file: str, lines: list[str]) -> None:
+        self.file = file
+        self.lines = lines
+
+    def span(self, at: _At) -> Span:
+        """The stretch of a line that a place packs."""
+        line, start, end = at >> 2 * _BITS, at >> _BITS & _TO_THE_END, at & _TO_THE_END
+        if line >= len(self.lines):
+            # libyaml puts the end of a text without a final line end one line too far.
+            line, start = len(self.lines) - 1, len(self.lines[-1])
+        text = self.lines[line]
+        start = min(start, len(text))
+        return Span(self.file, line + 1, start + 1, max(1, min(end, len(text)) - start), text)
+
+
+def _packed(line: int, start: int, end: int) -> _At:
+    """A place as one number; all count from 0."""
+    return line << 2 * _BITS | start << _BITS | end
+
+
+# Nodes are made by the ten thousand, and the places of most are never asked for. A place is one
+# number, for the collector of garbage walks over everything else again and again, and nodes are not
+# frozen, for that makes their making three times as dear.
+@dataclass(slots=True, eq=False)
 class Leaf:
     """One scalar: its value, its characters as written, and where it stands."""
 
     value: Scalar
     raw: str
-    span: Span
+    _page: _Page
+    _at: _At
+
+    @property
+    def span(self) -> Span:
+        """Where it stands."""
+        return self._page.span(self._at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Items:
     """A list."""
 
-    items: tuple[Node, ...]
-    span: Span
+    items: list[Node]
+    _page: _Page
+    _at: _At
+
+    @property
+    def span(self) -> Span:
+        """Where it starts."""
+        return self._page.span(self._at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Fields:
     """A mapping, in the order of the file; `keys` says where each key stands."""
 
-    values: Mapping[str, Node]
+    values: dict[str, Node]
     keys: Mapping[str, Span]
-    span: Span
+    _page: _Page
+    _at: _At
+
+    @property
+    def span(self) -> Span:
+        """Where its first key stands, or where it starts."""
+        return self._page.span(self._at)
+
+
+class _Keys(Mapping[str, Span]):
+    """Where each key of a mapping stands."""
+
+    __slots__ = ("_page", "_places")
+
+    def __init__(self, page: _Page, places: dict[str, _At]) -> None:
+        self._page = page
+        self._places = places
+
+    def __getitem__(self, name: str) -> Span:
+        return self._page.span(self._places[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 # YAML 1.2.2 §5.1, without the byte order mark, which may only come first.
@@ -81,6 +156,7 @@ _WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_SPLIT = "split it: files of one party and scope may be several"
 _MAX_NUMBER = 2**53
 _MAX_DIGITS = 24
 
@@ -92,7 +168,7 @@ def decode(file: str, data: bytes, findings: Findings) -> str | None:
             "too-large",
             f"the file has {len(data):,} bytes; {MAX_BYTES:,} are the most",
             Span(file, 1, 1, 1, ""),
-            "split it: files of one party and scope may be several",
+            _SPLIT,
         )
         return None
     try:
@@ -114,10 +190,10 @@ def parse(file: str, text: str, findings: Findings) -> Fields | None:
     Positions count characters, and a byte order mark counts for nothing.
     """
     text = text.removeprefix("\ufeff")
-    lines = split_lines(text)
-    if not _is_readable(file, text, lines, findings):
+    page = _Page(file, split_lines(text))
+    if not _is_readable(page, text, findings):
         return None
-    builder = _Builder(file, lines, findings)
+    builder = _Builder(page, findings)
     before = findings.count
     try:
         builder.run(CParser(text))
@@ -129,7 +205,7 @@ def parse(file: str, text: str, findings: Findings) -> Fields | None:
     if isinstance(root, Fields):
         return root
     found = "the file is empty" if root is None else "a policy file is a mapping"
-    findings.error("kind", found, _start(file, lines), "start it with `inbond: 1`")
+    findings.error("kind", found, page.span(_START), "start it with `inbond: 1`")
     return None
 
 
@@ -138,19 +214,15 @@ def split_lines(text: str) -> list[str]:
     return _LINE_END.split(text)
 
 
-def _start(file: str, lines: list[str]) -> Span:
-    return Span(file, 1, 1, 1, lines[0])
-
-
-def _is_readable(file: str, text: str, lines: list[str], findings: Findings) -> bool:
+def _is_readable(page: _Page, text: str, findings: Findings) -> bool:
     bad = _UNPRINTABLE.search(text)
     if bad is not None:
         before = split_lines(text[: bad.start()])
-        line, column = len(before), len(before[-1]) + 1
+        start = len(before[-1])
         findings.error(
             "encoding",
             f"character U+{ord(bad[0]):04X} cannot stand in a policy file",
-            Span(file, line, column, 1, lines[line - 1]),
+            page.span(_packed(len(before) - 1, start, start + 1)),
             "remove it",
         )
         return False
@@ -159,29 +231,29 @@ def _is_readable(file: str, text: str, lines: list[str], findings: Findings) -> 
         findings.error(
             "too-large",
             f"the file has {size:,} bytes; {MAX_BYTES:,} are the most",
-            _start(file, lines),
+            page.span(_START),
+            _SPLIT,
         )
         return False
     return True
 
 
 class _Open:
-    """A list or mapping under construction."""
+    """A list or mapping under construction; `items` is None for a mapping."""
 
-    __slots__ = ("is_list", "items", "key", "keys", "span", "values")
+    __slots__ = ("at", "items", "key", "places", "values")
 
-    def __init__(self, span: Span, *, is_list: bool) -> None:
-        self.span = span
-        self.is_list = is_list
-        self.items: list[Node] = []
+    def __init__(self, at: _At, *, is_list: bool) -> None:
+        self.at = at
+        self.items: list[Node] | None = [] if is_list else None
         self.key: str | None = None
-        self.keys: dict[str, Span] = {}
+        self.places: dict[str, _At] = {}
         self.values: dict[str, Node] = {}
 
-    def done(self) -> Node:
-        if self.is_list:
-            return Items(tuple(self.items), self.span)
-        return Fields(self.values, self.keys, self.span)
+    def done(self, page: _Page) -> Node:
+        if self.items is not None:
+            return Items(self.items, page, self.at)
+        return Fields(self.values, _Keys(page, self.places), page, self.at)
 
 
 class _StopReading(Exception):  # noqa: N818 - control flow inside this module
@@ -191,9 +263,8 @@ class _StopReading(Exception):  # noqa: N818 - control flow inside this module
 class _Builder:
     """Builds nodes from libyaml's events, without recursion."""
 
-    def __init__(self, file: str, lines: list[str], findings: Findings) -> None:
-        self._file = file
-        self._lines = lines
+    def __init__(self, page: _Page, findings: Findings) -> None:
+        self._page = page
         self._findings = findings
         self._open: list[_Open] = []
         self._documents = 0
@@ -201,55 +272,47 @@ class _Builder:
 
     def run(self, parser: CParser) -> None:
         """Read every event."""
+        handlers: Mapping[type, Callable[..., None]] = {
+            events.ScalarEvent: self._scalar,
+            events.MappingStartEvent: self._start,
+            events.SequenceStartEvent: self._start,
+            events.MappingEndEvent: self._end,
+            events.SequenceEndEvent: self._end,
+            events.AliasEvent: self._alias,
+            events.DocumentStartEvent: self._document,
+        }
         try:
-            while parser.check_event():
-                self._handle(parser.get_event())
+            while (event := parser.get_event()) is not None:
+                handler = handlers.get(type(event))
+                if handler is not None:
+                    handler(event)
         except _StopReading:
             return
-
-    def _handle(self, event: events.Event | None) -> None:
-        match event:
-            case events.ScalarEvent():
-                self._scalar(event)
-            case events.CollectionStartEvent():
-                self._start(event)
-            case events.CollectionEndEvent():
-                self._place(self._open.pop().done())
-            case events.AliasEvent():
-                self._alias(event)
-            case events.DocumentStartEvent():
-                self._document(event)
-            case _:
-                pass
 
     def syntax(self, error: YAMLError) -> None:
         """Note what libyaml says about text that is no YAML."""
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        start = _start(self._file, self._lines)
-        span = self._span(mark.line, mark.column, mark.column + 1) if mark else start
+        line, column = (mark.line, mark.column) if mark else (0, 0)
         context = getattr(error, "context", None)
         message = f"{getattr(error, 'problem', error)}" + (f" ({context})" if context else "")
         self._findings.error(
-            "yaml", message.replace("'", "`"), span, "check quotes and indentation"
+            "yaml",
+            message.replace("'", "`"),
+            self._page.span(_packed(line, column, column + 1)),
+            "check quotes and indentation",
         )
 
-    def _span(self, line: int, start: int, end: int) -> Span:
-        if line >= len(self._lines):
-            # libyaml puts the end of a text without a final line end one line too far.
-            line, start = len(self._lines) - 1, len(self._lines[-1])
-        text = self._lines[line]
-        start = min(start, len(text))
-        return Span(self._file, line + 1, start + 1, max(1, min(end, len(text)) - start), text)
-
-    def _at(self, event: events.Event) -> Span:
+    @staticmethod
+    def _at(event: events.Event) -> _At:
         start, end = event.start_mark, event.end_mark
         assert start is not None  # noqa: S101 - the parser marks every event
         assert end is not None  # noqa: S101 - as above
-        last = end.column if end.line == start.line else len(self._lines[start.line])
-        return self._span(start.line, start.column, last)
+        line = start.line
+        last = end.column if end.line == line else _TO_THE_END
+        return line << 2 * _BITS | start.column << _BITS | last
 
-    def _refuse(self, code: str, message: str, span: Span, hint: str) -> None:
-        self._findings.error(code, message, span, hint)
+    def _refuse(self, code: str, message: str, at: _At, hint: str) -> None:
+        self._findings.error(code, message, self._page.span(at), hint)
 
     def _document(self, event: events.DocumentStartEvent) -> None:
         self._documents += 1
@@ -262,20 +325,21 @@ class _Builder:
             )
             raise _StopReading
         if event.version or event.tags:
-            self._refuse(
-                "yaml", "directives are not allowed", _start(self._file, self._lines), "remove it"
+            self._findings.error(
+                "yaml", "directives are not allowed", self._page.span(_START), "remove it"
             )
 
     def _alias(self, event: events.AliasEvent) -> None:
+        at = self._at(event)
         self._refuse(
             "alias",
             f"{quoted(f'*{event.anchor}')} is an alias, and aliases are not allowed",
-            self._at(event),
+            at,
             "write the value out; put a pattern such as `*-mini` in quotes",
         )
-        self._place(Leaf(None, "", self._at(event)))
+        self._place(Leaf(None, "", self._page, at))
 
-    def _check(self, event: events.NodeEvent, tag: str | None) -> None:
+    def _check(self, event: events.ScalarEvent | events.CollectionStartEvent) -> None:
         if event.anchor is not None:
             self._refuse(
                 "alias",
@@ -283,16 +347,17 @@ class _Builder:
                 self._at(event),
                 "write the value out where it is needed; put text that starts with `&` in quotes",
             )
-        if tag is not None:
+        if event.tag is not None:
+            name = event.tag.replace("tag:yaml.org,2002:", "!!")
             self._refuse(
                 "tag",
-                f"{quoted(tag.replace('tag:yaml.org,2002:', '!!'))} is a tag, and tags are not allowed",
+                f"{quoted(name)} is a tag, and tags are not allowed",
                 self._at(event),
                 "remove it; put text that starts with `!` in quotes",
             )
 
     def _start(self, event: events.CollectionStartEvent) -> None:
-        self._check(event, event.tag)
+        self._check(event)
         if len(self._open) >= MAX_DEPTH:
             self._refuse(
                 "too-deep",
@@ -301,102 +366,106 @@ class _Builder:
                 "write it flat",
             )
             raise _StopReading
-        is_list = isinstance(event, events.SequenceStartEvent)
         parent = self._open[-1] if self._open else None
-        if parent is not None and not parent.is_list and parent.key is None:
+        if parent is not None and parent.items is None and parent.key is None:
             self._refuse("yaml", "a key must be text", self._at(event), "put the key in quotes")
             raise _StopReading
+        is_list = type(event) is events.SequenceStartEvent
         self._open.append(_Open(self._at(event), is_list=is_list))
 
-    def _scalar(self, event: events.ScalarEvent) -> None:
-        self._check(event, event.tag)
-        parent = self._open[-1] if self._open else None
-        if parent is not None and not parent.is_list and parent.key is None:
-            self._key(parent, event)
-            return
-        span = self._at(event)
-        value: Scalar = event.value
-        if event.implicit[0]:
-            value = self._plain(event.value, span)
-        self._place(Leaf(value, event.value, span))
+    def _end(self, _: events.CollectionEndEvent) -> None:
+        self._place(self._open.pop().done(self._page))
 
-    def _key(self, parent: _Open, event: events.ScalarEvent) -> None:
-        name, span = event.value, self._at(event)
-        if name == "<<" and event.implicit[0]:
+    def _scalar(self, event: events.ScalarEvent) -> None:
+        if event.anchor is not None or event.tag is not None:
+            self._check(event)
+        raw = event.value
+        at = self._at(event)
+        parent = self._open[-1] if self._open else None
+        if parent is not None and parent.items is None and parent.key is None:
+            self._key(parent, raw, at, is_plain=event.implicit[0])
+        else:
+            value = self._plain(raw, at) if event.implicit[0] else raw
+            self._place(Leaf(value, raw, self._page, at))
+
+    def _key(self, parent: _Open, name: str, at: _At, *, is_plain: bool) -> None:
+        places = parent.places
+        if not places:
+            parent.at = at
+        if name == "<<" and is_plain:
             self._refuse(
                 "merge-key",
                 "merge keys are not allowed",
-                span,
+                at,
                 "write the keys out where they apply",
             )
-        elif name in parent.keys:
+        elif name in places:
             self._refuse(
                 "duplicate-key",
-                f"{quoted(name)} is given twice; the first is on line {parent.keys[name].line}",
-                span,
+                f"{quoted(name)} is given twice; "
+                f"the first is on line {self._page.span(places[name]).line}",
+                at,
                 "remove one of them",
             )
-        elif not parent.keys:
-            parent.span = span if parent.span.width == 1 else parent.span
         parent.key = name
-        parent.keys.setdefault(name, span)
+        places.setdefault(name, at)
 
     def _place(self, node: Node) -> None:
         if not self._open:
             self.root = node
             return
         parent = self._open[-1]
-        if parent.is_list:
+        if parent.items is not None:
             parent.items.append(node)
         elif parent.key is None:
-            self._refuse("yaml", "a key must be text", node.span, "put the key in quotes")
+            self._findings.error("yaml", "a key must be text", node.span, "put the key in quotes")
             raise _StopReading
         else:
             parent.values[parent.key] = node
             parent.key = None
 
-    def _plain(self, raw: str, span: Span) -> Scalar:
+    def _plain(self, raw: str, at: _At) -> Scalar:
         """The value of a plain scalar (YAML 1.2.2 §10.3.2, with dates and `1_000`, without floats)."""
         if raw in _WORDS:
             return _WORDS[raw]
         if raw[0] not in "+-.0123456789":
             return raw
         if _INTEGER.fullmatch(raw):
-            return self._integer(raw, span)
+            return self._integer(raw, at)
         if _DATE.fullmatch(raw) or _INSTANT.fullmatch(raw):
-            return self._instant(raw, span)
+            return self._instant(raw, at)
         if _FLOAT.fullmatch(raw):
             self._refuse(
                 "number",
                 f"{quoted(raw)} is not a whole number",
-                span,
+                at,
                 "put it in quotes if it is text",
             )
         return raw
 
-    def _integer(self, raw: str, span: Span) -> int:
+    def _integer(self, raw: str, at: _At) -> int:
         base = {"0x": 16, "0o": 8}.get(raw[:2], 10)
         value = int(raw, base) if len(raw) <= _MAX_DIGITS else _MAX_NUMBER
         if abs(value) >= _MAX_NUMBER:
             self._refuse(
                 "number",
                 f"{quoted(raw)} is too large",
-                span,
+                at,
                 "numbers stay below 2^53; put text in quotes",
             )
         return value
 
-    def _instant(self, raw: str, span: Span) -> datetime:
+    def _instant(self, raw: str, at: _At) -> datetime:
         try:
             if _DATE.fullmatch(raw):
                 return datetime.combine(date.fromisoformat(raw), time(), UTC)
-            at = datetime.fromisoformat(raw)
-            if at.tzinfo is not None:
-                return at.astimezone(UTC)
+            found = datetime.fromisoformat(raw)
+            if found.tzinfo is not None:
+                return found.astimezone(UTC)
         except (ValueError, OverflowError):
-            self._refuse("date", f"{quoted(raw)} is not a date", span, "write it as `2026-11-24`")
+            self._refuse("date", f"{quoted(raw)} is not a date", at, "write it as `2026-11-24`")
             return datetime.min.replace(tzinfo=UTC)
         self._refuse(
-            "date", f"{quoted(raw)} names no time zone", span, "end it with `Z` or with an offset"
+            "date", f"{quoted(raw)} names no time zone", at, "end it with `Z` or with an offset"
         )
-        return at
+        return found

@@ -1,20 +1,24 @@
 """Policy tests: each case's facts decided, and what differs from what it expects in one line.
 
-Suites of the library say what the terms of hosts, routers and models say, so they are decided
-without the organisation's own rules and grants; every other suite is decided with all there is.
+Suites of the library say what the terms of hosts, routers and models say, so they are decided by
+the library's files alone, those that the workspace overrides included; every other suite is decided
+with all there is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from policies.bundle import Bundle
+from policies.bundle import Bundle, bundle_of
 from policies.decision import Decision, Moment
 from policies.engine import compile_rules, decide
-from policies.model import Case, Layer, Place
+from policies.model import Case, Condition, Effect, Fact, Gate, Place, Test
+from policies.overlap import can_hold
 
-__all__ = ["CaseResult", "Report", "run_suites"]
+__all__ = ["CaseResult", "Report", "is_of_library", "library_alone", "run_suites"]
 
 _LIBRARY = "library/"
+_MOST_NAMED = 12
+_SILENCE_FORBIDS = frozenset({Gate.RESPONSE, Gate.DATASET})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,8 @@ class Report:
     """Rules that surely matched in some case."""
     unhit_rules: tuple[str, ...]
     """Sorted ids of the rules that matched in none."""
+    idle: tuple[Case, ...]
+    """Cases that pass whatever the rules say: silence answers them, and they do not say so."""
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
@@ -58,25 +64,79 @@ class Report:
         return tuple(result for result in self.results if not result.passed)
 
 
+def is_of_library(where: Place) -> bool:
+    """Whether a place is in a file that ships with the package."""
+    return where.file.startswith(_LIBRARY)
+
+
+def library_alone(bundle: Bundle) -> Bundle:
+    """The bundle without what the workspace adds and replaces."""
+    if bundle.overrides:
+        shipped = (item for item in bundle.documents.items() if item[0].startswith(_LIBRARY))
+        return bundle_of(dict(shipped), organisation=bundle.organisation)
+    rules = tuple(rule for rule in bundle.rules if is_of_library(rule.where))
+    if len(rules) == len(bundle.rules) and not bundle.grants:
+        return bundle
+    return replace(bundle, rules=rules, grants=(), matrix=compile_rules(rules, ()))
+
+
 def run_suites(bundle: Bundle) -> Report:
     """The answers of a bundle to its own test cases."""
-    terms = _without_organisation(bundle)
-    results = tuple(
-        _run(terms if suite.where.file.startswith(_LIBRARY) else bundle, suite.id, case)
-        for suite in bundle.suites
-        for case in suite.cases
+    alone = library_alone(bundle)
+    results = []
+    idle = []
+    for suite in bundle.suites:
+        own = alone if is_of_library(suite.where) else bundle
+        for case in suite.cases:
+            result = _run(own, suite.id, case)
+            results.append(result)
+            if _is_idle(own, result):
+                idle.append(case)
+    # A rule of the library that an override replaces is another rule of the same name.
+    places = {rule.id: rule.where for rule in bundle.rules}
+    hit = frozenset(
+        hit.rule
+        for result in results
+        for hit in result.decision.hits
+        if hit.is_sure and places.get(hit.rule) == hit.where
     )
-    hit = frozenset(hit.rule for result in results for hit in result.decision.hits if hit.is_sure)
     return Report(
-        results=results,
+        results=tuple(results),
         hit_rules=hit,
-        unhit_rules=tuple(sorted({rule.id for rule in bundle.rules} - hit)),
+        unhit_rules=tuple(sorted(places.keys() - hit)),
+        idle=tuple(idle),
     )
 
 
-def _without_organisation(bundle: Bundle) -> Bundle:
-    rules = [rule for rule in bundle.rules if rule.layers != {Layer.ORGANISATION}]
-    return replace(bundle, grants=(), matrix=compile_rules(rules, ()))
+def _is_idle(bundle: Bundle, result: CaseResult) -> bool:
+    """Whether a case would pass without any rule, and says nothing of how it came to its verdict."""
+    case, decision = result.case, result.decision
+    parts = (case.by, case.silent, case.missing, case.lifted, case.duties)
+    if not result.passed or decision.by or any(part is not None for part in parts):
+        return False
+    if case.gate in _SILENCE_FORBIDS:
+        return case.expect is Effect.FORBID
+    # Here silence permits: such a case guards rules that must not reach it, if there are any.
+    return case.expect is Effect.PERMIT and not any(
+        case.gate in rule.gates
+        and rule.effect is not Effect.PERMIT
+        and _may_hold(rule.scope, case.facts)
+        for rule in bundle.rules
+    )
+
+
+def _may_hold(scope: Condition, facts: Mapping[str, Fact]) -> bool:
+    """Whether a scope may hold under facts; a set is not looked into."""
+    return any(
+        can_hold((*tests, *(given for test in tests for given in _given(test, facts))))
+        for tests in scope.alternatives
+    )
+
+
+def _given(test: Test, facts: Mapping[str, Fact]) -> Iterator[Test]:
+    value = facts.get(test.fact)
+    if value is not None and not isinstance(value, frozenset):
+        yield replace(test, op="is", values=(value,), negated=False)
 
 
 def _run(bundle: Bundle, suite: str, case: Case) -> CaseResult:
@@ -107,4 +167,7 @@ def _differences(case: Case, decision: Decision) -> Iterator[str]:
 
 
 def _listed(words: Iterable[str]) -> str:
-    return ", ".join(f"`{word}`" for word in sorted(words)) or "nothing"
+    named = [f"`{word}`" for word in sorted(words)]
+    if len(named) > _MOST_NAMED:
+        named[_MOST_NAMED:] = [f"and {len(named) - _MOST_NAMED} more"]
+    return ", ".join(named) or "nothing"

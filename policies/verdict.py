@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from policies.matrix import Matrix
+from policies.matrix import Matrix, union
 from policies.model import Duty, Effect, Layer
 
 __all__ = ["View"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """What one clock says, grants and clearances applied. Masks hold rows."""
 
@@ -22,31 +23,40 @@ class View:
     """Permits and lifted reviews: a review its own party lifts is that party's permit."""
     layers: Mapping[Layer, int]
     """Layers that must speak and that no grant speaks for, with the rows that end the silence."""
+    perhaps: frozenset[Layer]
+    """Those of them that a rule read by the other clock alone may speak for."""
     lifted: Mapping[int, str]
     """Rules lifted, with the id of the grant."""
     grants: frozenset[str]
 
-    @property
+    @cached_property
     def silent(self) -> frozenset[Layer]:
         """Layers where nothing can match that would end the silence."""
-        return frozenset(layer for layer, rows in self.layers.items() if not self.maybe & rows)
+        return frozenset(
+            layer
+            for layer, rows in self.layers.items()
+            if not self.maybe & rows and layer not in self.perhaps
+        )
 
-    @property
+    @cached_property
     def worst(self) -> Effect:
         """The verdict with every unknown fact at its worst: only what is sure permits."""
         if self.maybe & self.forbid or not all(self.sure & rows for rows in self.layers.values()):
             return Effect.FORBID
         return Effect.REVIEW if self.maybe & self.review else Effect.PERMIT
 
-    @property
+    @cached_property
     def best(self) -> Effect:
         """The verdict with every unknown fact at its best: only what is sure forbids."""
         if self.sure & self.forbid or self.silent:
             return Effect.FORBID
-        may_permit = all(self.maybe & rows & self.permit for rows in self.layers.values())
+        may_permit = all(
+            self.maybe & rows & self.permit or layer in self.perhaps
+            for layer, rows in self.layers.items()
+        )
         return Effect.PERMIT if may_permit and not self.sure & self.review else Effect.REVIEW
 
-    @property
+    @cached_property
     def is_undecided(self) -> bool:
         """Whether an unknown fact could change the verdict, or the duties of a permit."""
         if self.worst is not self.best:
@@ -73,9 +83,8 @@ class View:
     def duties(self, bits: int) -> frozenset[Duty]:
         """The union of the duties of the permits among these rows."""
         rules = self.matrix.rules
-        return frozenset(
-            duty for at in self.matrix.matching(bits & self.permit) for duty in rules[at].duties
-        )
+        bound = bits & self.permit & self.matrix.bound
+        return frozenset(duty for at in self.matrix.matching(bound) for duty in rules[at].duties)
 
     @property
     def undecided(self) -> int:
@@ -86,46 +95,47 @@ class View:
         """
         if not self.is_undecided:
             return 0
-        open_rows = self.maybe & ~self._rows(self.matrix.matching(self.sure))
-        deciding = (at for at in self.matrix.matching(open_rows) if self._decides(at))
-        return self._rows(deciding) & open_rows
+        # INVARIANT: the rows of one rule are all in a mask or none is, but for those that match.
+        deciding = self.forbid | self._silence_breakers
+        if self.best is Effect.PERMIT:
+            deciding |= self.review | self._duty_adders
+        return self.maybe & deciding & ~self._rows(self.matrix.matching(self.sure))
 
-    def _decides(self, at: int) -> bool:
-        rows = self.matrix.rows[at]
-        may_permit = self.best is Effect.PERMIT
-        return bool(
-            rows & self.forbid
-            or (rows & self.review and may_permit)
-            or self._breaks_silence(rows)
-            or (rows & self.permit and may_permit and self._adds_duty(at))
-        )
+    @property
+    def _silence_breakers(self) -> int:
+        """Speakers that can be the only one for a layer while all other layers are spoken for."""
+        found = 0
+        for layer, speak in self._wavering.items():
+            alone = speak
+            for other, rows in self._wavering.items():
+                # A layer that nobody but these can speak for must be spoken for by the same rule.
+                if other not in {layer, *self.perhaps} and not self.maybe & rows & ~speak:
+                    alone &= rows
+            found |= alone
+        return found
 
-    def _breaks_silence(self, rows: int) -> bool:
-        """Whether a rule can be the only one to speak for a layer while all other layers speak."""
-        return any(
-            rows & speak and all(self.maybe & other & (rows | ~speak) for other in self._wavering)
-            for speak in self._wavering
-        )
-
-    def _adds_duty(self, at: int) -> bool:
-        """Whether a permit brings a duty that the others may permit without."""
-        return any(
-            all(self.maybe & other & self.permit & ~self._bearers(duty) for other in self._wavering)
-            for duty in frozenset(self.matrix.rules[at].duties) - self.duties(self.sure)
-        )
+    @property
+    def _duty_adders(self) -> int:
+        """Permits that bring a duty which the others may permit without."""
+        found = 0
+        for duty in self.duties(self.maybe) - self.duties(self.sure):
+            bearers = self._bearers(duty)
+            if all(
+                self.maybe & rows & self.permit & ~bearers or layer in self.perhaps
+                for layer, rows in self._wavering.items()
+            ):
+                found |= bearers
+        return found
 
     def _bearers(self, duty: Duty) -> int:
         rules = self.matrix.rules
-        places = self.matrix.matching(self.maybe & self.permit)
+        places = self.matrix.matching(self.maybe & self.permit & self.matrix.bound)
         return self._rows(at for at in places if duty in rules[at].duties)
 
-    @property
-    def _wavering(self) -> list[int]:
-        """The speakers of each layer for which none speaks surely."""
-        return [speak for speak in self.layers.values() if not self.sure & speak]
+    @cached_property
+    def _wavering(self) -> Mapping[Layer, int]:
+        """The layers for which none speaks surely, with their speakers."""
+        return {layer: rows for layer, rows in self.layers.items() if not self.sure & rows}
 
     def _rows(self, places: Iterable[int]) -> int:
-        rows = 0
-        for at in places:
-            rows |= self.matrix.rows[at]
-        return rows
+        return union(self.matrix.rows[at] for at in places)

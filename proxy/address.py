@@ -1,6 +1,7 @@
 """The address a call is dialled at: resolved once, checked, and then the one that is dialled."""
 
 import asyncio
+import ipaddress
 import socket
 
 from proxy.errors import RouteError
@@ -17,16 +18,7 @@ async def resolve(route: Route) -> tuple[str, int]:
             registry does not say so.
     """
     host, port = route.connect
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise RouteError(
-            f"`{host}` has no address here",
-            code="no-address",
-            help="mend the name, or give the entry an address in `connect`",
-        ) from error
-    addresses = [str(info[4][0]) for info in found]
+    addresses = [host] if _is_address(host) else await _looked_up(host, port)
     if route.entry.is_private_ok:
         return addresses[0], port
     for address in addresses:
@@ -37,3 +29,24 @@ async def resolve(route: Route) -> tuple[str, int]:
                 help="a teacher of your own belongs into `teachers` with its address in `connect`",
             )
     return addresses[0], port
+
+
+def _is_address(host: str) -> bool:
+    """Whether there is nothing to look up: a look-up takes a thread, even of an address."""
+    try:
+        return str(ipaddress.ip_address(host)) == host and "%" not in host
+    except ValueError:
+        return False
+
+
+async def _looked_up(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise RouteError(
+            f"`{host}` has no address here",
+            code="no-address",
+            help="mend the name, or give the entry an address in `connect`",
+        ) from error
+    return [str(info[4][0]) for info in found]

@@ -9,7 +9,7 @@ admitted (P5).
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -18,6 +18,7 @@ from policies.decision import Decision, Moment
 from policies.engine import decide
 from policies.model import Effect, Fact, Gate
 from proxy.clock import new_id, new_nonce, stamp
+from proxy.counting import Counted, Counting, Settling, used_in
 from proxy.enforce import (
     answer_facts,
     body_facts,
@@ -32,8 +33,15 @@ from proxy.enforce import (
 )
 from proxy.errors import LedgerError, ProxyError, RouteError, WireError
 from proxy.exchange import Headers, Outcome, Request, RequestHead
+from proxy.forwarding import (
+    SentRequest,
+    forwarded_headers,
+    forwarded_target,
+    may_carry_credential,
+    signed_headers,
+)
 from proxy.gate import Forward, Refused
-from proxy.identity import Caller, forwarded_headers, may_carry_credential
+from proxy.identity import Caller
 from proxy.ledger.entry import CallEntry, DecisionRecord, ExchangeEntry, exchange_of
 from proxy.reading import reading_of
 from proxy.recorder import Recorder, may_pass
@@ -75,11 +83,14 @@ class Services:
     """What every call of one worker shares."""
 
     bundle: Bundle
+    counting: Counting
     recorder: Recorder
     worker: str
     keep_wire: bool
     request_limit_bytes: int
     answer_limit_bytes: int
+    unannounced_limit_bytes: int | None = None
+    """For bodies that come without a length; None: as for the others."""
     now: Callable[[], datetime]
     resolve: Callable[[Route], Awaitable[tuple[str, int]]]
     """The address to dial; RouteError where it is not allowed."""
@@ -89,6 +100,8 @@ class Services:
 
 class _State(Enum):
     OPEN = 0
+    SETTLING = 3
+    """It is being decided where it is recorded: whether an `exchange` is owed, its `Settling` knows."""
     CALLED = 1
     """The `call` is durable or on its way: an `exchange` is owed."""
     ENDED = 2
@@ -108,10 +121,11 @@ class Call:
         operation: str,
         reader: Reader,
         early: Early | None = None,
+        family: str | None = None,
     ) -> None:
         self._id = new_id()
         self.exchange = exchange_of(self._id)
-        self.limit_bytes = services.request_limit_bytes
+        self._is_announced = _is_announced(sent_headers)
         self._services = services
         self._route = route
         self._caller = caller
@@ -119,7 +133,10 @@ class Call:
         self._sent_headers = sent_headers
         self._reader = reader
         self._early = early
+        self._family = family or route.entry.family
         self._state = _State.OPEN
+        self._counted: Counted | None = None
+        self._settling: Settling | None = None
         self._at = services.now()
         self._facts: dict[str, Fact] = head_facts(
             route.entry,
@@ -131,6 +148,15 @@ class Call:
         self._tap = Tap(
             reader, keep_wire=services.keep_wire, limit_bytes=services.answer_limit_bytes
         )
+
+    @property
+    def limit_bytes(self) -> int:
+        """The largest request body that is read: less where its length was not announced."""
+        most, unannounced = (
+            self._services.request_limit_bytes,
+            self._services.unannounced_limit_bytes,
+        )
+        return most if self._is_announced or unannounced is None else min(most, unannounced)
 
     # -- the request -------------------------------------------------------------------------
 
@@ -149,20 +175,33 @@ class Call:
         except WireError as error:
             return await self._refuse_early(body, self._early_of(400, error))
         self._facts |= body_facts(self._route.entry, request)
+        self._counted = await self._count(body)
+        if self._counted is not None and self._counted.is_asked:
+            return await self._judge_by_numbers(body, self._counted)
         decision, cleared_by = self._decide_request(self._facts), None
         if decision.verdict is Effect.REVIEW:
             decision, cleared_by = await self._with_clearance(body, decision)
         if decision.verdict is not Effect.PERMIT:
-            message = refusal_message(decision, self._facts, self.exchange)
-            code = "needs-review" if decision.verdict is Effect.REVIEW else "refused-by-policy"
-            early = Early(status=403, code=code, message=message)
-            return await self._refuse(body, decision, early, problem=None)
+            return await self._refuse(body, decision, self._early_by(decision), problem=None)
         return await self._forward(body, decision, cleared_by)
+
+    async def _count(self, body: bytes) -> Counted | None:
+        """What counts of this call."""
+        count = self._services.counting.of
+        if len(body) <= _LARGE_BYTES:
+            return count(self._facts, self._at, body)
+        return await asyncio.to_thread(count, self._facts, self._at, body)
+
+    def _early_by(self, decision: Decision) -> Early:
+        """The refusal that a decision makes."""
+        message = refusal_message(decision, self._facts, self.exchange)
+        code = "needs-review" if decision.verdict is Effect.REVIEW else "refused-by-policy"
+        return Early(status=403, code=code, message=message)
 
     def _read(self, body: bytes) -> Request:
         encoding = self._head.header("content-encoding")
         if encoding is not None:
-            decoder = Decoder(encoding, limit_bytes=self.limit_bytes)
+            decoder = Decoder(encoding, limit_bytes=self._services.request_limit_bytes)
             body = decoder.feed(body) + decoder.finish()
         return self._reader.request(body)
 
@@ -183,18 +222,86 @@ class Call:
         if again.verdict is not Effect.PERMIT:
             return held, None
         self._facts = facts
+        self._counted = await self._count(body)
         return again, found.entry
+
+    async def _judge_by_numbers(self, body: bytes, counted: Counted) -> Forward | Refused:
+        """Decide where the numbers are read; what is held then may have been cleared before."""
+        try:
+            connect = await self._address()
+        except RouteError as error:
+            decision = self._decide_request(self._facts)
+            return await self._refuse_route(body, decision, error)
+        sealed = await self._services.recorder.seal(body)
+        facts, may_hold = self._facts, True
+        decision = await self._settle(sealed, counted, None, may_hold=may_hold)
+        if decision.verdict is Effect.REVIEW and not self._is_over():
+            found = await self._services.clearance(facts, body)
+            self._facts = facts if found is None else {**found.facts, **facts}
+            counted = await self._count(body) or counted
+            self._counted = counted
+            decision = await self._settle(sealed, counted, found, may_hold=False)
+        if decision.verdict is not Effect.PERMIT:
+            return self._say(self._early_by(decision), decision.verdict.value)
+        return self._left() if self._is_over() else self._sent_to(connect, body)
+
+    async def _settle(
+        self, sealed: Prepared, counted: Counted, found: Clearance | None, *, may_hold: bool
+    ) -> Decision:
+        """Decide and record in one transaction; with `may_hold` a review records nothing."""
+
+        def entries(facts: Mapping[str, Fact], decision: Decision) -> tuple[Pending, ...]:
+            is_passing = decision.verdict is Effect.PERMIT
+            if decision.verdict is Effect.REVIEW and may_hold:
+                return ()
+            cleared_by = found.entry if found is not None and is_passing else None
+            call = self._call_of(sealed, facts, decision, cleared_by)
+            if is_passing:
+                return (replace(call, step=counted.step),)
+            return call, Pending(self._refused_entry(self._early_by(decision), problem=None))
+
+        cleared = frozenset[str]() if found is None else found.rules
+        settling = Settling(
+            counted=counted,
+            facts=self._facts,
+            decide=lambda facts: self._decide_request(facts, cleared),
+            entries=entries,
+        )
+        if self._is_over():
+            return self._decide_request(self._facts)
+        self._settling, self._state = settling, _State.SETTLING
+        try:
+            await self._services.recorder.settle(settling, size_bytes=len(sealed.body.blob or b""))
+        except LedgerError:
+            self._state = _State.ENDED
+            raise
+        assert settling.decision is not None  # noqa: S101 - it was run, or this line is not reached
+        self._facts = dict(settling.facts)
+        if not self._is_over():
+            is_passing = settling.decision.verdict is Effect.PERMIT
+            is_held = settling.decision.verdict is Effect.REVIEW and may_hold
+            self._state = _State.CALLED if is_passing else _State.OPEN if is_held else _State.ENDED
+        return settling.decision
+
+    async def _address(self) -> tuple[str, int]:
+        connect = await self._services.resolve(self._route)
+        self._check_custody(connect[0])
+        return connect
+
+    async def _refuse_route(self, body: bytes, decision: Decision, error: RouteError) -> Refused:
+        early = self._early_of(502 if error.code == "no-address" else 403, error)
+        return await self._refuse(body, decision, early, problem=error.code)
 
     async def _forward(
         self, body: bytes, decision: Decision, cleared_by: str | None
     ) -> Forward | Refused:
         try:
-            connect = await self._services.resolve(self._route)
-            self._check_custody(connect[0])
+            connect = await self._address()
         except RouteError as error:
-            early = self._early_of(502 if error.code == "no-address" else 403, error)
-            return await self._refuse(body, decision, early, problem=error.code)
+            return await self._refuse_route(body, decision, error)
         call = await self._call_entry(body, decision, cleared_by)
+        if self._counted is not None:
+            call = replace(call, step=self._counted.step)
         if self._is_over():
             return self._left()
         self._state = _State.CALLED
@@ -203,14 +310,21 @@ class Call:
         except LedgerError:
             self._state = _State.ENDED
             raise
-        if self._is_over():
-            return self._left()
+        return self._left() if self._is_over() else self._sent_to(connect, body)
+
+    def _sent_to(self, connect: tuple[str, int], body: bytes) -> Forward:
+        route = self._route
+        target = forwarded_target(route.target, self._caller)
+        headers = forwarded_headers(self._sent_headers, self._caller, route.authority)
+        request = SentRequest(
+            method=self._head.method, host=route.host, target=target, body=body, at=self._at
+        )
         return Forward(
-            scheme=self._route.scheme,
-            host=self._route.host,
+            scheme=route.scheme,
+            host=route.host,
             connect=connect,
-            target=self._route.target,
-            headers=forwarded_headers(self._sent_headers, self._caller, self._route.authority),
+            target=target,
+            headers=signed_headers(headers, self._caller, request),
         )
 
     def _check_custody(self, address: str) -> None:
@@ -233,6 +347,15 @@ class Call:
 
     async def _call_entry(self, body: bytes, decision: Decision, cleared_by: str | None) -> Pending:
         sealed = await self._services.recorder.seal(body)
+        return self._call_of(sealed, self._facts, decision, cleared_by)
+
+    def _call_of(
+        self,
+        sealed: Prepared,
+        facts: Mapping[str, Fact],
+        decision: Decision,
+        cleared_by: str | None,
+    ) -> Pending:
         entry = CallEntry(
             id=self._id,
             at=stamp(self._at),
@@ -240,7 +363,7 @@ class Call:
             key=self._caller.key,
             worker=self._services.worker,
             student=self._stamped,
-            facts=leaf_facts(self._facts),
+            facts=leaf_facts(facts),
             request=sealed.record,
             decision=record_of(decision, self._services.bundle),
             cleared_by=cleared_by,
@@ -257,12 +380,15 @@ class Call:
 
     async def too_large(self) -> Refused:
         """The refusal of a body over the limit; durable before it is given."""
-        early = Early(
-            status=413,
-            code="request-too-large",
-            message=f"inbond refused this call: its body is over {self.limit_bytes} bytes "
-            f"(`limits.request_bytes`); exchange {self.exchange}",
+        name, fix = "request_bytes", "send less at once, or raise this limit"
+        if not self._is_announced:
+            name = "unannounced_bytes"
+            fix = f"send a `Content-Length`: up to {self._services.request_limit_bytes} bytes pass then"
+        message = (
+            f"inbond refused this call: its body is over {self.limit_bytes} bytes "
+            f"(`limits.{name}`); {fix}; exchange {self.exchange}"
         )
+        early = Early(status=413, code="request-too-large", message=message)
         try:
             return await self._refuse_early(b"", early)
         except LedgerError as error:
@@ -282,7 +408,13 @@ class Call:
         self, body: bytes, decision: Decision, early: Early, *, problem: str | None
     ) -> Refused:
         call = await self._call_entry(body, decision, None)
-        entry = ExchangeEntry(
+        entry = self._refused_entry(early, problem=problem)
+        self._state = _State.ENDED
+        await self._services.recorder.append(call, Pending(entry=entry))
+        return self._say(early, decision.verdict.value)
+
+    def _refused_entry(self, early: Early, *, problem: str | None) -> ExchangeEntry:
+        return ExchangeEntry(
             id=self.exchange,
             at=stamp(self._services.now()),
             actor=self._services.worker,
@@ -292,9 +424,6 @@ class Call:
             problem=problem,
             nonce=new_nonce(),
         )
-        self._state = _State.ENDED
-        await self._services.recorder.append(call, Pending(entry=entry))
-        return self._say(early, decision.verdict.value)
 
     def _unrecorded(self, error: LedgerError) -> Refused:
         message = (
@@ -304,7 +433,7 @@ class Call:
 
     def _say(self, early: Early, verdict: str) -> Refused:
         return refusal(
-            self._route.entry.family,
+            self._family,
             status=early.status,
             code=early.code,
             message=early.message,
@@ -346,6 +475,8 @@ class Call:
                 something that may train.
         """
         state, self._state = self._state, _State.ENDED
+        if state is _State.SETTLING and self._settling is not None:
+            state = _State.ENDED if self._settling.withdraw() else _State.CALLED
         if state is _State.CALLED:
             await self._end_call(outcome)
         elif state is _State.OPEN and self._tap.problem is not None:
@@ -413,7 +544,10 @@ class Call:
             decision=self._decide_response(facts) if is_whole else None,
             nonce=new_nonce(),
         )
-        return Pending(entry=entry, bodies=(answer_seal.body, wire_seal.body))
+        step = None
+        if self._counted is not None:
+            step = self._counted.ended(self._services.now(), used_in(exchange))
+        return Pending(entry=entry, bodies=(answer_seal.body, wire_seal.body), step=step)
 
     async def _wire_seal(self) -> Prepared:
         if self._tap.kept_bytes <= _LARGE_BYTES:
@@ -426,3 +560,9 @@ class Call:
         bundle = self._services.bundle
         decision = decide(bundle, Gate.RESPONSE, Moment(at=self._at, facts=facts), today)
         return record_of(decision, bundle)
+
+
+def _is_announced(headers: Headers) -> bool:
+    """Whether the head says how long the body is (RFC 9112 §6.3: a transfer coding comes first)."""
+    names = {name.lower() for name, _ in headers}
+    return "content-length" in names and "transfer-encoding" not in names

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from policies.facts import known_at, spec_of
+from policies.facts import COUNTER_PREFIX, known_at, spec_of
 from policies.model import Fact, Gate
 from proxy.call import Clearance
 from proxy.enforce import facts_of_leaf
@@ -24,6 +24,8 @@ class Clearances:
     async def find(self, facts: Mapping[str, Fact], body: bytes) -> Clearance | None:
         """The last clearance of a held call with these facts and bytes, if a person gave one.
 
+        Counters are left out of `facts`: each call has numbers of its own.
+
         Raises:
             LedgerError: the ledger cannot be read.
         """
@@ -34,12 +36,16 @@ class Clearances:
         with self._database.read() as connection:
             for item in reversed(cleared_requests(connection, project)):
                 call = item.call.entry
-                if facts_of_leaf(call.facts) != facts:
+                if _without_counters(facts_of_leaf(call.facts)) != facts:
                     continue
                 if _is_of(open_seal(connection, call.request.seal), body):
                     said = judgements_of(connection, item.exchange)
                     return _clearance(item.clearance.entry, [one.entry for one in said])
         return None
+
+
+def _without_counters(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    return {name: fact for name, fact in facts.items() if not name.startswith(COUNTER_PREFIX)}
 
 
 def _is_of(opening: Opening | Absent, body: bytes) -> bool:

@@ -15,7 +15,7 @@ import certifi
 from mitmproxy import master, options
 from mitmproxy.addons import core, disable_h2c, next_layer, proxyserver
 from mitmproxy.connection import Connection
-from mitmproxy.http import HTTPFlow
+from mitmproxy.http import HTTPFlow, MessageData
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import TCPLayer
@@ -99,6 +99,9 @@ class Engine:
             ) from error
 
     def _assemble(self, tls: Tls) -> None:
+        # mitmproxy checks the type of each field of each message, unless Python runs with `-O`: an
+        # aid to its own debugging that costs a twentieth of a call.
+        MessageData.__post_init__ = _unchecked  # type: ignore[method-assign] # there is no option for it
         owner = master.Master(self._mitmproxy_options())
         # The stock master hands every log record of the process to its addons.
         owner._legacy_log_events.uninstall()  # noqa: SLF001 - there is no option for it
@@ -227,3 +230,7 @@ class Engine:
             if io and io.handler and which(handler.client.id):  # else it is beginning or ending
                 handler.close_connection(handler.client)
         return not self._server.connections
+
+
+def _unchecked(_: MessageData) -> None:
+    """Take a message as it was made."""

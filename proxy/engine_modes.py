@@ -3,18 +3,20 @@
 import asyncio
 import collections
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mitmproxy.addons import tlsconfig
 from mitmproxy.certs import CertStore
+from mitmproxy.connection import Connection
 from mitmproxy.master import Master
-from mitmproxy.proxy import commands, mode_servers, mode_specs
+from mitmproxy.proxy import commands, events, mode_servers, mode_specs
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 __all__ = ["BondMode", "Hook", "Instance", "Site", "Tls"]
@@ -61,7 +63,11 @@ class Tls(tlsconfig.TlsConfig):
 
 
 class _Handler(mode_servers.ProxyConnectionHandler):
-    """One client connection, its hooks called from a prepared table."""
+    """One client connection, its hooks called from a prepared table.
+
+    The stock handler gives each hook a task that starts in a later turn of the loop, and takes a lock
+    around each event. Here a hook runs at once, and only one that waits for something leaves its turn.
+    """
 
     def __init__(self, site: Site, reader: Any, writer: Any, mode: mode_specs.ProxyMode) -> None:
         super().__init__(site.master, reader, writer, site.master.options, mode)  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
@@ -69,6 +75,69 @@ class _Handler(mode_servers.ProxyConnectionHandler):
         self._opening = 0
         self._opened = asyncio.Event()
         self.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(_MAX_CONNECTIONS))
+        self._waiting: collections.deque[events.Event] = collections.deque()
+        self._is_handling = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def server_event(self, event: events.Event) -> None:
+        """Let the layers handle an event and do what they say; never gives up its turn.
+
+        What a hook adds meanwhile waits until the layers are done with the event before.
+        """
+        self._waiting.append(event)
+        if self._is_handling:
+            return
+        self._is_handling = True
+        self.timeout_watchdog.register_activity()  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
+        try:
+            while self._waiting:
+                for command in self.layer.handle_event(self._waiting.popleft()):
+                    self._obey(command)
+        except Exception as error:  # noqa: BLE001 - as the stock handler: a crash ends the connection
+            self.log("mitmproxy has crashed!", logging.ERROR, exc_info=error)
+        finally:
+            self._is_handling = False
+
+    def _obey(self, command: commands.Command) -> None:
+        if isinstance(command, commands.StartHook):
+            self._start(self._run_hook(command), is_now=True)
+        elif isinstance(command, commands.OpenConnection):
+            handler = self._start(self.open_connection(command))
+            self.transports[command.connection] = ConnectionIO(handler=handler)
+        elif isinstance(command, commands.ConnectionCommand):
+            if command.connection in self.transports:  # else it has been closed already
+                self._obey_on(command.connection, command)
+        elif isinstance(command, commands.RequestWakeup):
+            self.wakeup_timer.add(self._start(self.wakeup(command)))
+        elif not isinstance(command, commands.Log):
+            raise TypeError
+
+    def _obey_on(self, connection: Connection, command: commands.ConnectionCommand) -> None:
+        if isinstance(command, commands.SendData):
+            writer = self.transports[connection].writer
+            if writer and not writer.is_closing():
+                writer.write(command.data)
+        elif isinstance(command, commands.CloseTcpConnection):
+            self.close_connection(connection, command.half_close)
+        elif isinstance(command, commands.CloseConnection):
+            self.close_connection(connection)
+        else:
+            raise TypeError
+
+    def _start(
+        self, work: Coroutine[Any, Any, None], *, is_now: bool = False
+    ) -> asyncio.Task[None]:
+        """Begin a task in the next turn or now, and keep it: the loop itself would not."""
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=is_now)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run_hook(self, hook: commands.StartHook) -> None:
+        await self.handle_hook(hook)
+        if hook.blocking:
+            await self.server_event(events.HookCompleted(hook))
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Run the hooks of one event; what breaks outside ours ends the connection."""
@@ -104,8 +173,10 @@ class _Handler(mode_servers.ProxyConnectionHandler):
         while self._opening and asyncio.current_task() is self.transports[self.client].handler:
             self._opened.clear()
             await self._opened.wait()
-        if any(_is_full(io.writer) for io in self.transports.values()):
-            await super().drain_writers()  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
+        for io in self.transports.values():
+            if _is_full(io.writer):
+                await super().drain_writers()  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
+                return
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
         """Drop mitmproxy's messages, which quote headers (P4); a crash ends the connection (P9)."""

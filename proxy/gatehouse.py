@@ -21,7 +21,7 @@ from proxy.route import Entry, Registry, Route, Unlisted
 from proxy.wire.dialects import format_for
 from proxy.wire.format import Reader
 from proxy.wire.plain import Plain
-from proxy.wire.refusal import refusal
+from proxy.wire.refusal import family_of, refusal
 
 __all__ = ["Gatehouse", "Identities"]
 
@@ -149,6 +149,7 @@ class Gatehouse:
             operation=operation or "other",
             reader=reader,
             early=None if operation is not None else _unclassified(arrival.method, route),
+            family=None if wire_format is None else _family(wire_format.name),
         )
 
     # -- who calls ---------------------------------------------------------------------------
@@ -174,6 +175,7 @@ class Gatehouse:
     def _identify(self, arrival: Arrival, route: Route) -> Caller:
         return identify(
             arrival.headers,
+            query=route.query,
             tunnel=self._tunnels.get(arrival.client),
             auth=route.entry.auth,
             custody=self._identities.custody.get(route.entry.id),
@@ -212,6 +214,12 @@ class Gatehouse:
     def _count(self, reason: str) -> None:
         self.counts[reason] += 1
         _LOG.info("turned away" if reason != "tunnel-unlisted" else "tunnel", reason=reason)
+
+
+def _family(wire_format: str) -> str | None:
+    """The shape of errors of a format; None where the entry's own counts."""
+    family = family_of(wire_format)
+    return None if family == "plain" else family
 
 
 def _said(error: RouteError) -> str:

@@ -43,6 +43,7 @@ _REQUEST = frozenset(
         "x-inbond-source",
         "x-stainless-lang",
         "x-stainless-package-version",
+        "x-stainless-retry-count",
     }
 )
 _RESPONSE = frozenset(
@@ -60,11 +61,13 @@ _RESPONSE = frozenset(
         "retry-after",
         "retry-after-ms",
         "transfer-encoding",
+        "x-amzn-errortype",
         "x-amzn-requestid",
         "x-data-retention",
         "x-debug-trace-id",
         "x-ds-trace-id",
         "x-gemini-service-tier",
+        "x-inference-provider",
         "x-ms-aoai-configured-data-retention-days",
         "x-ms-region",
         "x-ms-served-model",
@@ -72,8 +75,8 @@ _RESPONSE = frozenset(
         "x-zero-data-retention",
     }
 )
-_RESPONSE_FAMILIES = ("anthropic-ratelimit-", "x-ratelimit-")
-_QUERY = frozenset({"alt", "api-version", "beta"})
+_RESPONSE_FAMILIES = ("anthropic-ratelimit-", "x-amzn-bedrock-", "x-ratelimit-")
+_QUERY = frozenset({"$alt", "alt", "api-version", "beta", "starting_after", "stream"})
 
 
 def without_hop_by_hop(headers: Headers) -> Headers:

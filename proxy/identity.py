@@ -8,12 +8,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
+from urllib.parse import parse_qsl
 
 from proxy.errors import IdentityError
 from proxy.exchange import Headers
@@ -21,13 +22,14 @@ from proxy.headers import (
     CREDENTIAL_HEADERS,
     storable_request_headers,
     storable_response_headers,
-    without_hop_by_hop,
 )
 from proxy.keyfile import read_private
 from proxy.secret import Secret
 from proxy.settings import CustodySettings, Settings
 
 __all__ = [
+    "HEADER_OF",
+    "QUERY_KEY",
     "AuthStyle",
     "Caller",
     "CallerError",
@@ -36,18 +38,32 @@ __all__ = [
     "KeyRing",
     "checked_client_key",
     "digest_of",
-    "forwarded_headers",
     "identify",
     "identify_tunnel",
+    "is_ours",
     "key_id_of",
+    "keys_in",
     "load_custody",
     "make_client_key",
-    "may_carry_credential",
     "storable_request_headers",
     "storable_response_headers",
 ]
 
-type AuthStyle = Literal["bearer", "x-api-key"]
+type AuthStyle = Literal["api-key", "bearer", "sigv4", "x-api-key", "x-goog-api-key"]
+
+HEADER_OF: Mapping[AuthStyle, str] = MappingProxyType(
+    {
+        "api-key": "api-key",
+        "bearer": "authorization",
+        "sigv4": "authorization",
+        "x-api-key": "x-api-key",
+        "x-goog-api-key": "x-goog-api-key",
+    }
+)
+"""The header in which a provider's key travels."""
+QUERY_KEY = "key"
+"""The query parameter in which Google's clients may send their key."""
+_ACCESS_KEY = re.compile(r"Credential=([A-Z0-9]{16,128})/")
 
 _PREFIX = "ib_"
 _KEY_BYTES = 32
@@ -158,9 +174,10 @@ def identify_tunnel(headers: Headers, ring: KeyRing) -> str | None:
     return digest
 
 
-def identify(
+def identify(  # noqa: PLR0913 - all that a call may show of who sends it
     headers: Headers,
     *,
+    query: str = "",
     tunnel: str | None,
     auth: AuthStyle,
     custody: Credential | None,
@@ -173,8 +190,8 @@ def identify(
         CallerError: no key, an unusable, unknown or revoked one; or a key of ours where the
             teacher's own key belongs and the proxy holds none for this route.
     """
-    own = _provider_keys(headers, auth)
-    ours = next((key for key in own if _is_ours(key)), None)
+    own = [*_provider_keys(headers, auth), *_query_keys(query, auth)]
+    ours = next((key for key in own if is_ours(key)), None)
     if ours is not None and custody is None:
         message = "a client key of inbond stands where the teacher's own key belongs, and inbond holds no key for this route"
         fix = "send the teacher's key there and yours in `x-inbond-key`, or set `custody` for the route"
@@ -219,7 +236,7 @@ def _proxy_key(headers: Headers) -> Secret | None:
     value = _only(headers, "proxy-authorization", status=407)
     if value is None:
         return None
-    found = next(filter(_is_ours, _keys_in(value)), None)
+    found = next(filter(is_ours, keys_in(value)), None)
     return checked_client_key(found.reveal() if found else "", status=407)
 
 
@@ -234,18 +251,29 @@ def _only(headers: Headers, name: str, *, status: Literal[401, 407] = 401) -> st
 
 def _provider_keys(headers: Headers, auth: AuthStyle) -> list[Secret]:
     """The keys in the headers of providers, the one of the route's own style first."""
-    own = "authorization" if auth == "bearer" else "x-api-key"
+    own = HEADER_OF[auth]
     ordered = sorted(headers, key=lambda header: header[0].lower() != own)
     return [
         key
         for name, value in ordered
         if name.lower() in CREDENTIAL_HEADERS
-        for key in _keys_in(value)
+        for key in keys_in(value)
     ]
 
 
-def _keys_in(value: str) -> Iterator[Secret]:
-    """The keys a credential header may hold: after `Bearer`, either half of `Basic`, or all of it."""
+def _query_keys(query: str, auth: AuthStyle) -> list[Secret]:
+    """The keys in a query, where the route's clients send them so."""
+    if auth != "x-goog-api-key":
+        return []
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return [Secret(value) for name, value in pairs if name == QUERY_KEY and value]
+
+
+def keys_in(value: str) -> Iterator[Secret]:
+    """The keys a credential header may hold: after `Bearer`, either half of `Basic`, or all of it.
+
+    Of a signature of AWS it is the access key's id, the one part that stays the same.
+    """
     scheme, _, rest = value.strip().partition(" ")
     match scheme.lower():
         case "bearer":
@@ -253,6 +281,8 @@ def _keys_in(value: str) -> Iterator[Secret]:
         case "basic":
             user, _, password = _decoded(rest).partition(":")
             yield from (Secret(half) for half in (user, password) if half)
+        case "aws4-hmac-sha256" if found := _ACCESS_KEY.search(rest):
+            yield Secret(found[1])
         case _:
             yield Secret(value.strip())
 
@@ -264,7 +294,8 @@ def _decoded(text: str) -> str:
         return ""
 
 
-def _is_ours(key: Secret) -> bool:
+def is_ours(key: Secret) -> bool:
+    """Whether a key is a client key of inbond, by how it begins."""
     return key.reveal().startswith(_PREFIX)
 
 
@@ -273,50 +304,6 @@ def _fingerprint(keys: list[Secret], fingerprint_key: bytes) -> str | None:
         return None
     mac = hmac.new(fingerprint_key, keys[0].reveal().encode(), hashlib.sha256)
     return mac.hexdigest()[:_FINGERPRINT_CHARS]
-
-
-def forwarded_headers(headers: Headers, caller: Caller, host: str) -> Headers:
-    """The whole list to send to a teacher; all that is not taken out keeps its order and case.
-
-    Out go hop-by-hop headers, `x-inbond-*` and client keys; under custody every credential of the
-    client too, and the provider's key goes in. `host` becomes the only `Host`.
-    """
-    kept = [header for header in without_hop_by_hop(headers) if _goes_on(header, caller)]
-    name = next((name for name, _ in kept if name.lower() == "host"), "Host")
-    at = next((n for n, header in enumerate(kept) if header[0].lower() == "host"), 0)
-    sent = [header for header in kept if header[0].lower() != "host"]
-    sent.insert(at, (name, host))
-    if caller.credential is not None:
-        sent.append(_injected(caller.credential, caller.auth))
-    return tuple(sent)
-
-
-def _goes_on(header: tuple[str, str], caller: Caller) -> bool:
-    name, value = header[0].lower(), header[1]
-    if name.startswith("x-inbond-"):
-        return False
-    if name in CREDENTIAL_HEADERS:
-        return caller.is_pass_through and not any(map(_is_ours, _keys_in(value)))
-    return True
-
-
-def _injected(credential: Secret, auth: AuthStyle) -> tuple[str, str]:
-    if auth == "bearer":
-        return ("Authorization", f"Bearer {credential.reveal()}")
-    return ("x-api-key", credential.reveal())
-
-
-def may_carry_credential(scheme: str, address: str) -> bool:
-    """Whether a provider's key may be sent this way: by TLS, or without leaving this machine.
-
-    `address` is the IP address that is dialled.
-    """
-    if scheme == "https":
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def load_custody(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, Credential]:

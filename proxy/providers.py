@@ -3,7 +3,6 @@
 `providers.yaml` has the packaged ones; the settings have those of one's own teachers.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,6 +10,8 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from proxy.naming import Naming, dateless, normalised
 
 __all__ = [
     "Entry",
@@ -25,13 +26,25 @@ __all__ = [
 ]
 
 type Scheme = Literal["http", "https"]
-type Auth = Literal["bearer", "x-api-key"]
-type FormatName = Literal["openai.chat", "anthropic.messages"]
-type Family = Literal["openai", "anthropic"]
-
-_FAMILY_OF: Mapping[FormatName, Family] = MappingProxyType(
-    {"openai.chat": "openai", "anthropic.messages": "anthropic"}
-)
+type Auth = Literal["api-key", "bearer", "sigv4", "x-api-key", "x-goog-api-key"]
+type FormatName = Literal[
+    "anthropic.messages",
+    "bedrock.converse",
+    "bedrock.invoke",
+    "cohere.v1",
+    "cohere.v2",
+    "gemini.generateContent",
+    "ollama.chat",
+    "ollama.generate",
+    "openai.audio",
+    "openai.chat",
+    "openai.completions",
+    "openai.embeddings",
+    "openai.images",
+    "openai.moderations",
+    "openai.responses",
+]
+type Family = Literal["anthropic", "bedrock", "cohere", "gemini", "ollama", "openai", "plain"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +68,21 @@ class Entry:
     formats: tuple[FormatName, ...]
     auth: Auth
     family: Family
-    """The shape of refusals."""
+    """The shape of refusals, where no format says it."""
     scheme: Scheme
     """What is spoken to the address that is dialled."""
     connect: tuple[str, int] | None = None
     """The address to dial instead of the host."""
     models: Mapping[str, str] = field(hash=False)
     """Wire name, or pattern with one `*` at an end, to canonical model id."""
+    naming: Naming = "listed"
+    """How names that are not listed become ids."""
+    router: str | None = None
+    """The fact `router`, where whoever is called has others serve the call."""
+    upstreams: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Who may serve a router's call, by the name that the answer gives, to the fact `route`."""
+    has_escaped_slash: bool = False
+    """Whether a path may hold `%2F`, as names of models do there."""
     repository: str | None = None
     """Where self-hosted weights were published, with `revision` and `licence`."""
     revision: str | None = None
@@ -71,21 +92,28 @@ class Entry:
     is_private_ok: bool = False
     """Whether the address may be loopback, link-local or private."""
 
-
-_DATE = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|\d{4})$", re.ASCII)
+    @property
+    def is_packaged(self) -> bool:
+        """Whether it is a provider's, and not a teacher of one's own."""
+        return self.repository is None
 
 
 def model_id(entry: Entry, wire_name: str) -> str | None:
     """The canonical id a name on the wire stands for at an entry; None where nobody knows.
 
-    The name itself counts first, then the name without a date at its end, then patterns.
+    The name itself counts first, then the name without a date at its end, then patterns, then the
+    host's way of naming.
     """
-    exact = entry.models.get(wire_name) or entry.models.get(_DATE.sub("", wire_name))
+    exact = entry.models.get(wire_name) or entry.models.get(dateless(wire_name))
     if exact is not None:
         return exact
     patterns = (pattern for pattern in entry.models if "*" in pattern)
     found = (entry.models[pattern] for pattern in patterns if matches(wire_name, pattern))
-    return next(found, None)
+    listed = next(found, None)
+    if listed is not None:
+        return listed
+    named = normalised(entry.naming, entry.id, wire_name)
+    return None if named is None else entry.models.get(named, named)
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -117,6 +145,7 @@ def _address(text: str) -> str:
 
 type _Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 type _Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+type _HostPattern = Annotated[str, Field(pattern=r"^[a-z0-9*][a-z0-9.*-]{0,252}[a-z0-9]$")]
 type _Port = Annotated[int, Field(ge=1, le=65_535)]
 type _BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
 type _Name = Annotated[str, AfterValidator(_one_star)]
@@ -166,14 +195,18 @@ class TeacherSettings(_Written):
 class _ProviderRow(_Written):
     id: _Slug
     provider: _Slug
-    hosts: tuple[_Host, ...] = Field(min_length=1)
+    hosts: tuple[_HostPattern, ...] = Field(min_length=1)
     prefix: _Slug
     base_path: _BasePath = ""
     paths: tuple[_Name, ...]
     formats: tuple[FormatName, ...]
-    auth: Auth
-    family: Family
-    models: dict[_Slug, tuple[_Name, ...]]
+    auth: Auth = "bearer"
+    family: Family = "openai"
+    naming: Naming = "listed"
+    router: _Slug | None = None
+    upstreams: dict[_Word, _Slug] = {}
+    has_escaped_slash: bool = False
+    models: dict[_Slug, tuple[_Name, ...]] = {}
 
 
 _ROWS: TypeAdapter[list[_ProviderRow]] = TypeAdapter(list[_ProviderRow])
@@ -194,7 +227,7 @@ def entry_of(teacher: TeacherSettings) -> Entry:
         paths=("/*",),
         formats=teacher.formats,
         auth=teacher.auth,
-        family=_FAMILY_OF[teacher.formats[0]],
+        family=_family(teacher.formats[0]),
         scheme=teacher.scheme,
         connect=None if dial is None else (plain_host(dial[0]), int(dial[2])),
         models=MappingProxyType(dict.fromkeys((weights.id, *weights.names), weights.id)),
@@ -203,6 +236,12 @@ def entry_of(teacher: TeacherSettings) -> Entry:
         licence=weights.licence,
         is_private_ok=teacher.connect is not None,
     )
+
+
+def _family(wire_format: FormatName) -> Family:
+    """The shape of errors that goes with a format: the first half of its name."""
+    found: Family = wire_format.partition(".")[0]  # type: ignore[assignment] # every format's is one
+    return found
 
 
 def packaged_entries(document: str) -> tuple[Entry, ...]:
@@ -226,4 +265,8 @@ def _provider(row: _ProviderRow) -> Entry:
         family=row.family,
         scheme="https",
         models=MappingProxyType(names),
+        naming=row.naming,
+        router=row.router,
+        upstreams=MappingProxyType(row.upstreams),
+        has_escaped_slash=row.has_escaped_slash,
     )

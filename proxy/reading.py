@@ -23,9 +23,14 @@ from proxy.exchange import (
 __all__ = ["dump", "reading_of"]
 
 
+_SORTED = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False
+)
+
+
 def dump(value: Json) -> str:
     """JSON text with sorted keys and no spaces."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _SORTED.encode(value)
 
 
 def reading_of(exchange: Exchange, *, request_headers: Headers, answer_headers: Headers) -> bytes:

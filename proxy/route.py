@@ -7,8 +7,9 @@ is sent as it came.
 import ipaddress
 import re
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from proxy.errors import RouteError, SettingsError
 from proxy.providers import (
@@ -74,16 +75,17 @@ class Unlisted:
     entry: Entry | None = None
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")  # RFC 3986 §2.3
 _PERCENT = re.compile(r"%(.{0,2})", re.DOTALL)
 _AMBIGUOUS = re.compile(r"[^!-~]|[\\#]")  # not visible ASCII, or read in two ways
 
 
-def canonical_path(target: str) -> str:
+def canonical_path(target: str, *, has_escaped_slash: bool = False) -> str:
     """The path of a request target as decisions see it: normalised by RFC 3986 §6.2.2, no query.
 
     Unreserved characters are decoded, other escapes upper-cased, `.` and `..` removed, runs of `/`
-    made one.
+    made one. `%2F` stays as it is where names in the path may hold it, and is refused elsewhere.
 
     Raises:
         RouteError: `ambiguous-path`: two servers could read it as two paths, or it climbs out.
@@ -92,7 +94,8 @@ def canonical_path(target: str) -> str:
     if not raw.startswith("/") or _AMBIGUOUS.search(raw):
         raise _ambiguous(raw)
     kept: list[str] = []
-    segments = _PERCENT.sub(_decoded, raw).split("/")[1:]
+    decoded = _decoded_but_slash if has_escaped_slash else _decoded
+    segments = _PERCENT.sub(decoded, raw).split("/")[1:]
     for position, segment in enumerate(segments):
         is_last = position == len(segments) - 1
         if segment == "..":
@@ -116,6 +119,10 @@ def _decoded(escape: re.Match[str]) -> str:
     if char in "/\\%" or not char.isprintable():
         raise _ambiguous(escape.string)
     return f"%{digits.upper()}"
+
+
+def _decoded_but_slash(escape: re.Match[str]) -> str:
+    return "%2F" if escape[1].upper() == "2F" else _decoded(escape)
 
 
 def _ambiguous(raw: str) -> RouteError:
@@ -168,39 +175,65 @@ def _carried(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
 
 
 class Registry:
-    """All entries, found by host or by prefix."""
+    """All entries, found by host or by prefix. One host may have several contracts, by path."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], endpoints: Mapping[str, str] = _NONE) -> None:
         """Index the entries.
+
+        `endpoints` names the host to dial in base-URL mode for entries whose hosts are patterns.
 
         Raises:
             SettingsError: `duplicate-teacher`: two entries share an id, a host or a prefix.
         """
         self.entries = tuple(entries)
-        self._by_host: dict[str, Entry] = {}
+        self._endpoints = endpoints
+        self._by_host: dict[str, list[Entry]] = {}
+        self._patterns: list[tuple[re.Pattern[str], Entry]] = []
         self._by_prefix: dict[str, Entry] = {}
         by_id: dict[str, Entry] = {}
         for entry in self.entries:
             _claim(by_id, "id", entry.id, entry)
             _claim(self._by_prefix, "prefix", entry.prefix, entry)
             for host in entry.hosts:
-                _claim(self._by_host, "host", host, entry)
+                if "*" in host:
+                    self._patterns.append((_host_pattern(host), entry))
+                else:
+                    self._claim_host(host, entry)
 
-    def by_host(self, host: str, port: int) -> Entry | None:
-        """The entry of a host; None where nobody registered it.
+    def _claim_host(self, host: str, entry: Entry) -> None:
+        """Give a host to an entry: contracts of one provider share hosts, a teacher of one's own never."""
+        others = self._by_host.setdefault(host, [])
+        if others and not (entry.is_packaged and others[0].is_packaged):
+            _claim({host: others[0]}, "host", host, entry)
+        others.append(entry)
+
+    def of_host(self, host: str, port: int) -> tuple[Entry, ...]:
+        """The entries of a host; none where nobody registered it.
 
         Raises:
             RouteError: `wrong-port`: the host is registered, on another port. It is never let pass
                 as an unlisted host.
         """
-        entry = self._by_host.get(plain_host(host))
-        if entry is not None and entry.port != port:
+        name = plain_host(host)
+        found = self._by_host.get(name) or [
+            entry for pattern, entry in self._patterns if pattern.fullmatch(name)
+        ]
+        fitting = tuple(entry for entry in found if entry.port == port)
+        if found and not fitting:
             raise RouteError(
-                f"`{entry.id}` is registered on port {entry.port}, not {port}",
+                f"`{found[0].id}` is registered on port {found[0].port}, not {port}",
                 code="wrong-port",
-                help=f"call https://{entry.hosts[0]}:{entry.port}/",
+                help=f"call https://{name}:{found[0].port}/",
             )
-        return entry
+        return fitting
+
+    def by_host(self, host: str, port: int) -> Entry | None:
+        """The first entry of a host; None where nobody registered it.
+
+        Raises:
+            RouteError: `wrong-port`.
+        """
+        return next(iter(self.of_host(host, port)), None)
 
     def by_prefix(self, segment: str) -> Entry | None:
         """The entry that a first path segment names in base-URL mode."""
@@ -210,14 +243,15 @@ class Registry:
         """The way of a request: to `host:port`, or in base-URL mode (both None) by its first segment.
 
         Raises:
-            RouteError: `ambiguous-path` or `wrong-port`.
+            RouteError: `ambiguous-path`, `wrong-port`, or `no-endpoint`: the entry stands for many
+                hosts, and the settings name none of them.
         """
         if host is None or port is None:
             return self._route_by_prefix(target)
-        entry = self.by_host(host, port)
-        if entry is None:
+        entries = self.of_host(host, port)
+        if not entries:
             return Unlisted(host=plain_host(host), port=port, path=target.partition("?")[0])
-        return _route(entry, plain_host(host), target)
+        return _route(entries, plain_host(host), target)
 
     def _route_by_prefix(self, target: str) -> Route | Unlisted:
         path = target.partition("?")[0]
@@ -227,7 +261,25 @@ class Registry:
             return Unlisted(host=None, port=None, path=path)
         rest = target[1 + len(segment) :]
         slash = "" if rest.startswith("/") else "/"
-        return _route(entry, entry.hosts[0], f"{entry.base_path}{slash}{rest}")
+        return _route((entry,), self._endpoint(entry), f"{entry.base_path}{slash}{rest}")
+
+    def _endpoint(self, entry: Entry) -> str:
+        """The host that is dialled for an entry in base-URL mode."""
+        named = self._endpoints.get(entry.id)
+        if named is not None or "*" not in entry.hosts[0]:
+            return named or entry.hosts[0]
+        raise RouteError(
+            f"`{entry.id}` stands for every host of `{entry.hosts[0]}`",
+            code="no-endpoint",
+            help=f"name yours under `endpoints` in inbond.yaml: `{entry.id}: HOST`; "
+            "or call it by its own address through HTTPS_PROXY",
+        )
+
+
+def _host_pattern(host: str) -> re.Pattern[str]:
+    """`*` at the start stands for any labels, elsewhere for a part of one."""
+    first, rest = ("[a-z0-9.-]+", host[1:]) if host.startswith("*.") else ("", host)
+    return re.compile(first + re.escape(rest).replace(r"\*", "[a-z0-9-]+"))
 
 
 def _claim(taken: dict[str, Entry], what: str, name: str, entry: Entry) -> None:
@@ -241,26 +293,33 @@ def _claim(taken: dict[str, Entry], what: str, name: str, entry: Entry) -> None:
         )
 
 
-def _route(entry: Entry, host: str, target: str) -> Route | Unlisted:
-    path = canonical_path(target)
-    if not any(matches(path, pattern) for pattern in entry.paths):
-        return Unlisted(host=host, port=entry.port, path=path, entry=entry)
-    return Route(
-        entry=entry,
-        host=host,
-        port=entry.port,
-        scheme=entry.scheme,
-        connect=entry.connect or (host, entry.port),
-        target=target,
-        path=path,
-        query=target.partition("?")[2],
-    )
+def _route(entries: Sequence[Entry], host: str, target: str) -> Route | Unlisted:
+    """The way by the first contract that covers the path."""
+    for entry in entries:
+        path = canonical_path(target, has_escaped_slash=entry.has_escaped_slash)
+        if any(matches(path, pattern) for pattern in entry.paths):
+            return Route(
+                entry=entry,
+                host=host,
+                port=entry.port,
+                scheme=entry.scheme,
+                connect=entry.connect or (host, entry.port),
+                target=target,
+                path=path,
+                query=target.partition("?")[2],
+            )
+    return Unlisted(host=host, port=entries[0].port, path=path, entry=entries[0])
 
 
-def read_registry(load: Callable[[], str], teachers: Iterable[TeacherSettings] = ()) -> Registry:
+def read_registry(
+    load: Callable[[], str],
+    teachers: Iterable[TeacherSettings] = (),
+    endpoints: Mapping[str, str] = _NONE,
+) -> Registry:
     """The registry: the packaged providers, whose YAML `load` gives, and one's own teachers.
 
     Raises:
         SettingsError: `duplicate-teacher`.
     """
-    return Registry([*packaged_entries(load()), *(entry_of(one) for one in teachers)])
+    entries = [*packaged_entries(load()), *(entry_of(one) for one in teachers)]
+    return Registry(entries, endpoints)

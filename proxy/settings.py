@@ -103,11 +103,23 @@ class Upstream(_Section):
     )
 
 
+_UNANNOUNCED_BYTES = 4_194_304
+
+
 class Limits(_Section):
-    """What is read and held at most."""
+    """What is read and held at most.
+
+    A body whose length is announced is refused before a byte of it is held; one that is not (chunked)
+    is held until it turns out too large, so that it has a smaller limit of its own.
+    """
 
     request_bytes: int = Field(
         default=33_554_432, ge=1, description="the largest request body that is forwarded, in bytes"
+    )
+    unannounced_bytes: int = Field(
+        default=_UNANNOUNCED_BYTES,
+        ge=1,
+        description="the largest body that comes without a `Content-Length`; at most `request_bytes`",
     )
     answer_bytes: int = Field(
         default=67_108_864, ge=1, description="the longest answer that is recorded, in bytes"
@@ -115,6 +127,22 @@ class Limits(_Section):
     queue: int = Field(
         default=4096, ge=1, description="how many entries may wait for the ledger at once"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _within_the_larger(cls, values: object) -> object:
+        """Where only the larger limit is set, the smaller one follows it."""
+        if isinstance(values, dict) and isinstance(most := values.get("request_bytes"), int):
+            return {"unannounced_bytes": min(_UNANNOUNCED_BYTES, most), **values}
+        return values
+
+    @model_validator(mode="after")
+    def _is_the_smaller(self) -> Self:
+        if self.unannounced_bytes > self.request_bytes:
+            fix = f"give at most {self.request_bytes}, or raise `request_bytes`"
+            message = f"`unannounced_bytes` is larger than `request_bytes` ({self.request_bytes})"
+            raise wrong("bad-value", message, fix)
+        return self
 
 
 class CustodySettings(_Section):
@@ -194,6 +222,12 @@ class _Keys(_Section):
     )
     custody: dict[str, CustodySettings] = Field(
         default={}, description="where providers' keys are kept, by the id of the registry entry"
+    )
+    endpoints: dict[str, Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,252}[a-z0-9]$")]] = (
+        Field(
+            default={},
+            description="in base-URL mode, your own host at a contract with many (`azure-openai: mine.openai.azure.com`)",
+        )
     )
 
     @model_validator(mode="before")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -19,10 +20,12 @@ from proxy.authority import ensure_authority
 from proxy.call import Services
 from proxy.clearances import Clearances
 from proxy.clock import new_id, stamp, utc_now
+from proxy.counting import Counting
 from proxy.engine import Engine, EngineOptions
 from proxy.errors import LedgerError, SettingsError
+from proxy.forwarding import may_carry_credential
 from proxy.gatehouse import Gatehouse, Identities
-from proxy.identity import load_custody, may_carry_credential
+from proxy.identity import load_custody
 from proxy.inforce import bundle_in_force
 from proxy.keyfile import replace_file
 from proxy.keyring import LedgerKeyRing
@@ -39,6 +42,8 @@ __all__ = ["Worker", "registry_of", "run_worker"]
 
 _LOG = structlog.get_logger("inbond.worker")
 _REFRESH_S = 1.0
+_YOUNG = 5_000
+"""New objects between two runs of the garbage collector: a call makes some hundreds."""
 
 
 def registry_of(settings: Settings) -> Registry:
@@ -50,21 +55,25 @@ def registry_of(settings: Settings) -> Registry:
     """
     teachers = [TeacherSettings.model_validate(teacher) for teacher in settings.teachers]
     packaged = files("proxy").joinpath("providers.yaml")
-    registry = read_registry(lambda: packaged.read_text(encoding="utf-8"), teachers)
+    registry = read_registry(
+        lambda: packaged.read_text(encoding="utf-8"), teachers, settings.endpoints
+    )
     entries = {entry.id: entry for entry in registry.entries}
+    for key, routes in (("custody", settings.custody), ("endpoints", settings.endpoints)):
+        for route in routes:
+            if route not in entries:
+                raise _unknown_entry(key, route, list(entries))
     for route in settings.custody:
-        if route not in entries:
-            raise _unknown_entry(route, list(entries))
         _refuse_unsafe(entries[route])
     return registry
 
 
-def _unknown_entry(route: str, known: list[str]) -> SettingsError:
+def _unknown_entry(key: str, route: str, known: list[str]) -> SettingsError:
     # Without this, calls of the entry that was meant would pass the client's own key on.
     near = get_close_matches(route, known, n=1)
     fix = f"did you mean `{near[0]}`?" if near else f"the entries are {', '.join(sorted(known))}"
-    message = f"`custody` holds a key for `{route}`, and the registry has no such entry"
-    return SettingsError(message, help=fix, where=f"custody.{route}", code="unknown-teacher")
+    message = f"`{key}` speaks of `{route}`, and the registry has no such entry"
+    return SettingsError(message, help=fix, where=f"{key}.{route}", code="unknown-teacher")
 
 
 def _refuse_unsafe(entry: Entry) -> None:
@@ -101,12 +110,13 @@ class Worker:
             log = Log(self.database, settings.lock_path)
             Signer(log, keys.log, settings.last_checkpoint_path).check()
             self.bundle = bundle_in_force(self.database)
+            counting = Counting(self.bundle, keys.fingerprint)
             opened.callback(Lease(settings.run_directory, self.id).release)
             self.recorder = Recorder(log, limit=settings.limits.queue)
             opened.callback(self.recorder.close)
             self.ring = LedgerKeyRing(self.database)
             self.gatehouse = Gatehouse(
-                services=self._services(self.bundle),
+                services=self._services(self.bundle, counting),
                 registry=registry,
                 identities=Identities(
                     ring=self.ring, custody=custody, fingerprint_key=keys.fingerprint
@@ -119,14 +129,16 @@ class Worker:
     def _status_path(self) -> Path:
         return self.settings.run_directory / f"{self.id}.json"
 
-    def _services(self, bundle: Bundle) -> Services:
+    def _services(self, bundle: Bundle, counting: Counting) -> Services:
         return Services(
             bundle=bundle,
+            counting=counting,
             recorder=self.recorder,
             worker=self.id,
             keep_wire=self.settings.keep_wire,
             request_limit_bytes=self.settings.limits.request_bytes,
             answer_limit_bytes=self.settings.limits.answer_bytes,
+            unannounced_limit_bytes=self.settings.limits.unannounced_bytes,
             now=utc_now,
             resolve=resolve,
             clearance=Clearances(self.database).find,
@@ -141,6 +153,7 @@ class Worker:
         await self.ring.refresh()
         engine = Engine(self._engine_options(is_shared_port=is_shared_port), self.gatehouse)
         host, port = await engine.start()
+        _settle()
         self._state = "ready"
         said = json.dumps({**self._announce(), "host": host, "port": port})
         print(said, flush=True)  # noqa: T201 - the line that its supervisor waits for
@@ -198,6 +211,16 @@ class Worker:
     def close(self) -> None:
         """Write what is owed, then let go of the lease and the database."""
         self._opened.close()
+
+
+def _settle() -> None:
+    """Let the garbage collector pass over what start-up made: it stays, and is most of the heap.
+
+    Calls leave cycles behind (mitmproxy's flows), so it must run; each run then costs only them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG)
 
 
 def _warn(event: str, reason: str | None) -> None:

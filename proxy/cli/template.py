@@ -26,6 +26,7 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 #   timeout_s: 600
 # limits:
 #   request_bytes: 33554432
+#   unannounced_bytes: 4194304   # for bodies that come without a length
 #   answer_bytes: 67108864
 #   queue: 4096
 # drain_s: 30
@@ -38,6 +39,10 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 #   openai-api:
 #     account: main
 #     env: OPENAI_API_KEY
+
+# Contracts with many hosts: yours, for clients in base-URL mode.
+# endpoints:
+#   azure-openai: mine.openai.azure.com
 
 # Teachers you run yourselves.
 # teachers:
@@ -61,6 +66,13 @@ party: {name}
 owner: {name}
 reviewed: {today.isoformat()}
 
+# What the rules on volume below count, over all keys and accounts: a limit per key or account sees
+# nothing of many thin ones. Each counter costs a little on every call, so they are off with the rules.
+#counters:
+#  organisation-month: {{count: requests, per: [route], within: 30d}}
+#  project-month: {{count: tokens_out, per: [project, route], within: 30d}}
+#  student-month: {{count: distinct_prompts, per: [student.name, route], within: 30d}}
+
 rules:
   - id: images-unseen
     review: training
@@ -68,7 +80,8 @@ rules:
     because: An answer about an image teaches a text student nothing it can see.
     fix: A reviewer clears the example, or drops it.
 
-# Switch on what fits: take the `#` away and run `inbond policy check`.
+# Switch on what fits: take the `#` away, here and in its test cases, and run `inbond policy check`.
+# With `mode: shadow` a rule is matched and recorded first, and stops nothing.
 #
 #  - id: substituted-model
 #    forbid: training
@@ -83,6 +96,29 @@ rules:
 #        - response.verbatim: true
 #    because: Cited or verbatim third-party text carries someone else's rights.
 #    fix: A reviewer clears the example, or drops it.
+#
+# What providers watch for in those who copy a model: volume, and breadth. Each limit asks a person
+# before a provider does. They need `counters` above, and the last a `name` in each student's file.
+#
+#  - id: volume-of-the-organisation
+#    review: request
+#    when: {{counter.organisation-month: {{above: 100_000}}}}
+#    because: Published cases of extraction began at about 150,000 exchanges with one teacher, over many accounts.
+#    fix: Ask the owner of these rules for a grant with a reason and an end.
+#
+#  - id: volume-of-a-project
+#    review: request
+#    when: {{counter.project-month: {{above: 20_000_000}}}}
+#    because: A project that draws this much text from one teacher needs somebody who answers for it.
+#    fix: Ask the owner of these rules for a grant with a reason and an end.
+#
+#  - id: breadth-of-a-student
+#    review: request
+#    when:
+#      counter.student-month: {{above: 50_000}}
+#      student.purpose: [distil-narrow, distil-general]
+#    because: This many different prompts draw on all that a teacher can do, not on one task.
+#    fix: Ask the owner of these rules for a grant with a reason and an end.
 #
 # These need a detector: without one the facts are unknown, and what they test waits for a person.
 #
@@ -114,6 +150,11 @@ given:
   student.competes_with: []
   student.release: internal
   student.host: in-house
+  request.images: false
+  request.pii: false
+  response.pii: false
+  response.third_party: false
+  response.verbatim: false
   at: {{exchange: {today.isoformat()}, today: {today.isoformat()}}}
 cases:
   - name: an answer about an image waits for a person
@@ -124,8 +165,83 @@ cases:
 
   - name: an answer about text does not
     gate: response
-    given: {{request.images: false}}
     expect: permit
+
+# Cases of the rules that are off: take the `#` away with theirs.
+#
+#  - name: an answer of another model teaches nothing
+#    gate: response
+#    given: {{model.substituted: true}}
+#    expect: forbid
+#    by: [house-rules/substituted-model]
+#
+#  - name: an answer from other people's text waits for a person
+#    gate: response
+#    given: {{response.third_party: true}}
+#    expect: review
+#    by: [house-rules/third-party-text]
+#
+#  - name: an answer that quotes waits for a person
+#    gate: response
+#    given: {{response.verbatim: true}}
+#    expect: review
+#    by: [house-rules/third-party-text]
+#
+#  - name: the organisation may ask one teacher this often
+#    gate: request
+#    given: {{route: a-teacher, counter.organisation-month: 100_000, counter.project-month: 0, counter.student-month: 0}}
+#    expect: permit
+#
+#  - name: the organisation may not ask it more often
+#    gate: request
+#    given: {{route: a-teacher, counter.organisation-month: 100_001, counter.project-month: 0, counter.student-month: 0}}
+#    expect: review
+#    by: [house-rules/volume-of-the-organisation]
+#
+#  - name: a project may draw this much from one teacher
+#    gate: request
+#    given: {{route: a-teacher, counter.organisation-month: 0, counter.project-month: 20_000_000, counter.student-month: 0}}
+#    expect: permit
+#
+#  - name: a project may not draw more
+#    gate: request
+#    given: {{route: a-teacher, counter.organisation-month: 0, counter.project-month: 20_000_001, counter.student-month: 0}}
+#    expect: review
+#    by: [house-rules/volume-of-a-project]
+#
+#  - name: a student that learns a task may be given this many prompts
+#    gate: request
+#    given: {{route: a-teacher, student.purpose: distil-narrow, counter.organisation-month: 0, counter.project-month: 0, counter.student-month: 50_000}}
+#    expect: permit
+#
+#  - name: a student that learns a task may not be given more
+#    gate: request
+#    given: {{route: a-teacher, student.purpose: distil-narrow, counter.organisation-month: 0, counter.project-month: 0, counter.student-month: 50_001}}
+#    expect: review
+#    by: [house-rules/breadth-of-a-student]
+#
+#  - name: nor may one that learns everything
+#    gate: request
+#    given: {{route: a-teacher, student.purpose: distil-general, counter.organisation-month: 0, counter.project-month: 0, counter.student-month: 50_001}}
+#    expect: review
+#    by: [house-rules/breadth-of-a-student]
+#
+#  - name: prompts of an evaluation are not limited
+#    gate: request
+#    given: {{route: a-teacher, counter.organisation-month: 0, counter.project-month: 0, counter.student-month: 50_001}}
+#    expect: permit
+#
+#  - name: personal data does not leave
+#    gate: request
+#    given: {{route: a-teacher, request.pii: true, counter.organisation-month: 0, counter.project-month: 0, counter.student-month: 0}}
+#    expect: forbid
+#    by: [house-rules/personal-data-stays]
+#
+#  - name: an answer about a person waits for a person
+#    gate: response
+#    given: {{response.pii: true}}
+#    expect: review
+#    by: [house-rules/no-personal-data-in-training]
 """
 
 

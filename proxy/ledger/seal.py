@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from proxy.errors import ProofError
 
 if TYPE_CHECKING:
+    from zstandard import ZstdCompressor
+
     from proxy.ledger.entry import SealRecord
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "SALT_BYTES",
     "decrypt_body",
     "encrypt_body",
+    "new_compressor",
     "seal",
     "seal_record",
 ]
@@ -59,15 +62,20 @@ def seal_record(salt: bytes, data: bytes) -> "SealRecord":
     return SealRecord(seal=seal(salt, data), size_bytes=len(data))
 
 
-def encrypt_body(salt: bytes, data: bytes) -> bytes:
+def new_compressor() -> "ZstdCompressor":
+    """What packs bodies: making one costs more than packing with it; it serves one thread at a time."""
+    import zstandard  # noqa: PLC0415 - the verifier runs without it: a bundle's bodies are plain
+
+    return zstandard.ZstdCompressor(level=_LEVEL)
+
+
+def encrypt_body(salt: bytes, data: bytes, *, compressor: "ZstdCompressor | None" = None) -> bytes:
     """The body as it is stored: compressed, then encrypted under a key derived from the salt.
 
     Raises:
         ProofError: the salt has not 32 bytes.
     """
-    import zstandard  # noqa: PLC0415 - the verifier runs without it: a bundle's bodies are plain
-
-    packed = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+    packed = (compressor or new_compressor()).compress(data)
     return _VERSION + _cipher(salt).encrypt(_NONCE, packed, _VERSION)
 
 

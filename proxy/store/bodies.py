@@ -1,5 +1,6 @@
 """Bodies by seal: stored encrypted, opened only with the salt beside them."""
 
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,10 +8,20 @@ from sqlalchemy import Connection, select
 
 from proxy.errors import ProofError
 from proxy.ledger.entry import SealRecord
-from proxy.ledger.seal import decrypt_body, encrypt_body, seal, seal_record
+from proxy.ledger.seal import decrypt_body, encrypt_body, new_compressor, seal, seal_record
 from proxy.store.tables import BodyRow, SaltRow
 
 __all__ = ["Absent", "Body", "Opening", "Prepared", "open_seal", "prepare_body", "read_body"]
+
+
+class _Tools(threading.local):
+    """What each thread keeps for the bodies it prepares."""
+
+    def __init__(self) -> None:
+        self.compressor = new_compressor()
+
+
+_TOOLS = _Tools()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +66,7 @@ def prepare_body(data: bytes, salt: bytes, *, is_kept: bool = True) -> Prepared:
         ProofError: the salt has not 32 bytes.
     """
     record = seal_record(salt, data)
-    blob = encrypt_body(salt, data) if is_kept else None
+    blob = encrypt_body(salt, data, compressor=_TOOLS.compressor) if is_kept else None
     return Prepared(record=record, body=Body(seal=record.seal, salt=salt, blob=blob))
 
 

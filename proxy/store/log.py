@@ -1,13 +1,15 @@
 """The log: entries appended in one transaction each batch, crash-safe, in any number of processes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from pydantic import BaseModel
+from sqlalchemy import bindparam, select, update
 
 from proxy.errors import BundleError, ForkError, LedgerError
 from proxy.ledger.canonical import canonical
@@ -15,10 +17,11 @@ from proxy.ledger.closure import policy_digest
 from proxy.ledger.entry import MAX_LEAF_BYTES, CallEntry, Entry, ExchangeEntry
 from proxy.ledger.merkle import Frontier, Growth, leaf_hash
 from proxy.store.bodies import Body
-from proxy.store.fixed import Fixed, Several
+from proxy.store.counters import OpenTallies, Step, Tallies
+from proxy.store.fixed import Driver, Fixed, Insert, Several
 from proxy.store.lock import FileLock
-from proxy.store.queries import head, held_documents
-from proxy.store.session import Database
+from proxy.store.queries import head
+from proxy.store.session import Database, RuleBrokenError
 from proxy.store.tables import (
     BodyRow,
     CallRow,
@@ -31,7 +34,7 @@ from proxy.store.tables import (
 )
 from proxy.store.views import apply_changes, changes
 
-__all__ = ["Document", "Log", "Pending", "document_digest", "leaf_of"]
+__all__ = ["Document", "Log", "Pending", "Settle", "document_digest", "leaf_of"]
 
 
 _LOCKED_HEAD = Fixed(select(LogRow.frontier).where(LogRow.id == bindparam("id")).with_for_update())
@@ -43,9 +46,12 @@ _CALLS = Several(
     ),
     CallRow.id,
 )
-_ENTRY = Fixed(insert(EntryRow), ("seq", "kind", "id", "leaf", "hash"))
-_SALT = Fixed(insert(SaltRow), ("seal", "salt"))
-_BODY = Fixed(insert(BodyRow), ("seal", "blob"))
+_HELD = Several(select(DocumentRow.digest), DocumentRow.digest)
+_ENTRY = Insert(EntryRow)
+_SALT = Insert(SaltRow)
+_BODY = Insert(BodyRow)
+_DOCUMENT = Insert(DocumentRow)
+_SUBTREE = Insert(SubtreeRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,15 @@ class Pending:
     entry: Entry
     bodies: tuple[Body, ...] = ()
     documents: tuple[Document, ...] = ()
+    step: Step | None = None
+    """What it adds to tallies, once: with the entry or not at all."""
+
+
+type Settle = Callable[[OpenTallies], Sequence[Pending]]
+"""Gives the entries of one group once it can read tallies, or none.
+
+It is run in the transaction that writes them, and again where that fails.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,9 @@ class _Leaf:
     pending: Pending
     data: bytes
     hash: bytes
+
+
+type _Group = Sequence[_Leaf] | Settle
 
 
 class Log:
@@ -89,6 +107,7 @@ class Log:
         self._lock = FileLock(lock_path)
         self._is_trusted = False
         self._seen = 0
+        self._tallies = Tallies()
 
     @property
     def size(self) -> int:
@@ -121,7 +140,16 @@ class Log:
     def append(self, batch: Sequence[Pending]) -> list[int]:
         """Make a batch durable, all of it or nothing; gives the place of each entry.
 
-        An entry that is in the log already keeps its old place: an append tried twice is one entry.
+        Raises:
+            LedgerError: as `append_groups`.
+        """
+        (places,) = self.append_groups([batch])
+        return places
+
+    def append_groups(self, groups: Sequence[Sequence[Pending] | Settle]) -> list[list[int]]:
+        """Make groups durable, all of them or nothing; gives the places of each one's entries.
+
+        What one group adds to tallies the next one reads. An entry that is in the log already keeps its old place: an append tried twice is one entry.
 
         Raises:
             CanonicalError: an entry has no canonical form.
@@ -129,26 +157,67 @@ class Log:
             LedgerBusy: another process or program holds the ledger.
             LedgerError: an entry breaks a rule of the log, or the database cannot be written.
         """
-        leaves = [_leaf(pending) for pending in batch]
+        # Leaves are made before the lock is taken, but for those that nobody knows before.
+        ready = [group if callable(group) else [_leaf(one) for one in group] for group in groups]
         if not self._is_trusted:
             raise ForkError(
                 "the ledger was not checked against its last checkpoint",
                 help="check it first: every command that appends must",
             )
-        with self.exclusive(), self.database.write() as connection:
-            before = _locked_head(connection)
-            self._refuse_shrinking(before.size)
-            places = _places(connection, leaves)
+        with self.exclusive():
+            try:
+                return self._append_new(ready)
+            except RuleBrokenError:
+                # Something is in the log already, or ends no call under way: say which and how.
+                return self._append_some(ready)
+
+    def _append_new(self, groups: Sequence[_Group]) -> list[list[int]]:
+        """Append entries of which none is in the log, without asking.
+
+        Raises:
+            RuleBrokenError: one is, or it breaks promise P2: ids and calls are unique in the database.
+        """
+        with self.database.drive() as driver:
+            before = self._locked_head(driver)
+            tallies = self._tallies.open(driver)
+            settled = [_settled(group, tallies) for group in groups]
+            leaves = [leaf for group in settled for leaf in group]
+            growth = before.grow([leaf.hash for leaf in leaves])
+            if leaves:
+                _insert(driver, before.size, leaves)
+                _move_head(driver, growth)
+                tallies.write()
+        self._seen = growth.frontier.size
+        places = count(before.size)
+        return [[next(places) for _ in group] for group in settled]
+
+    def _append_some(self, groups: Sequence[_Group]) -> list[list[int]]:
+        """Append those entries that are not in the log, each checked before."""
+        with self.database.drive() as driver:
+            before = self._locked_head(driver)
+            tallies = self._tallies.open(driver)
+            settled = [_settled(group, tallies) for group in groups]
+            leaves = [leaf for group in settled for leaf in group]
+            places = _places(driver, leaves)
             fresh = _fresh(leaves, places)
             growth = before.grow([leaf.hash for leaf in fresh])
             if fresh:
-                _check_calls(connection, [leaf.pending.entry for leaf in fresh])
-                _insert(connection, before.size, fresh)
-                _move_head(connection, growth)
+                _check_calls(driver, [leaf.pending.entry for leaf in fresh])
+                _insert(driver, before.size, fresh)
+                _move_head(driver, growth)
+                tallies = self._tallies.open(driver)  # what is in the log already is counted
+                _settled(fresh, tallies)
+                tallies.write()
         self._seen = growth.frontier.size
         new = enumerate((leaf.pending.entry.id for leaf in fresh), start=before.size)
         seqs = {id_: place.seq for id_, place in places.items()} | {id_: seq for seq, id_ in new}
-        return [seqs[pending.entry.id] for pending in batch]
+        return [[seqs[leaf.pending.entry.id] for leaf in group] for group in settled]
+
+    def _locked_head(self, driver: Driver) -> Frontier:
+        ((frontier,),) = _LOCKED_HEAD.run(driver, {"id": 1}).fetchall()
+        before = Frontier.from_bytes(frontier)
+        self._refuse_shrinking(before.size)
+        return before
 
     def _refuse_shrinking(self, size: int) -> None:
         if size < self._seen:
@@ -166,13 +235,21 @@ def leaf_of(entry: Entry) -> bytes:
         CanonicalError: the entry has no canonical form.
         LedgerError: the leaf would be larger than 65,535 bytes.
     """
-    data = canonical(entry.model_dump(mode="json"))
+    data = canonical(_plain(entry))
     if len(data) > MAX_LEAF_BYTES:
         raise LedgerError(
             f"the `{entry.kind}` entry is {len(data)} bytes long; a leaf holds {MAX_LEAF_BYTES}",
             help="put long values in a body or a document, and name its digest in the entry",
         )
     return data
+
+
+def _plain(record: BaseModel) -> dict[str, object]:
+    """The fields of an entry: plain values, but for the records in some of them."""
+    return {
+        name: _plain(value) if isinstance(value, BaseModel) else value
+        for name, value in vars(record).items()
+    }
 
 
 def document_digest(kind: str, content: bytes) -> str:
@@ -196,8 +273,13 @@ def _leaf(pending: Pending) -> _Leaf:
     return _Leaf(pending, data, leaf_hash(data))
 
 
-def _locked_head(connection: Connection) -> Frontier:
-    return Frontier.from_bytes(_LOCKED_HEAD.run(connection, {"id": 1}).scalar_one())
+def _settled(group: _Group, tallies: OpenTallies) -> Sequence[_Leaf]:
+    """The leaves of a group, counted."""
+    leaves = [_leaf(pending) for pending in group(tallies)] if callable(group) else group
+    for leaf in leaves:
+        if leaf.pending.step is not None:
+            tallies.add(leaf.pending.step)
+    return leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +288,10 @@ class _Place:
     hash: bytes
 
 
-def _places(connection: Connection, leaves: Sequence[_Leaf]) -> dict[str, _Place]:
+def _places(driver: Driver, leaves: Sequence[_Leaf]) -> dict[str, _Place]:
     """Where the entries that are in the log already stand, by id."""
     ids = [leaf.pending.entry.id for leaf in leaves]
-    return {row.id: _Place(row.seq, row.hash) for row in _PLACES.of(connection, ids)}
+    return {id_: _Place(seq, hash_) for id_, seq, hash_ in _PLACES.of(driver, ids)}
 
 
 def _fresh(leaves: Iterable[_Leaf], places: Mapping[str, _Place]) -> list[_Leaf]:
@@ -229,12 +311,12 @@ def _fresh(leaves: Iterable[_Leaf], places: Mapping[str, _Place]) -> list[_Leaf]
     return fresh
 
 
-def _check_calls(connection: Connection, entries: Sequence[Entry]) -> None:
+def _check_calls(driver: Driver, entries: Sequence[Entry]) -> None:
     """Refuse an exchange of a call that is unknown or has ended (promise P2)."""
     ended = [entry.call for entry in entries if isinstance(entry, ExchangeEntry)]
     if not ended:
         return
-    exchange_of = {row.id: row.exchange for row in _CALLS.of(connection, ended)}
+    exchange_of: dict[str, str | None] = dict(_CALLS.of(driver, ended))
     exchange_of |= {entry.id: None for entry in entries if isinstance(entry, CallEntry)}
     for call in ended:
         if call not in exchange_of:
@@ -250,9 +332,9 @@ def _check_calls(connection: Connection, entries: Sequence[Entry]) -> None:
         exchange_of[call] = call
 
 
-def _insert(connection: Connection, size: int, fresh: Sequence[_Leaf]) -> None:
+def _insert(driver: Driver, size: int, fresh: Sequence[_Leaf]) -> None:
     _ENTRY.run(
-        connection,
+        driver,
         [
             {
                 "seq": seq,
@@ -264,14 +346,10 @@ def _insert(connection: Connection, size: int, fresh: Sequence[_Leaf]) -> None:
             for seq, leaf in enumerate(fresh, start=size)
         ],
     )
-    bodies = [body for leaf in fresh for body in leaf.pending.bodies]
-    if bodies:
-        _insert_bodies(connection, bodies)
-    documents = [document for leaf in fresh for document in leaf.pending.documents]
-    if documents:
-        _insert_documents(connection, documents)
+    _insert_bodies(driver, [body for leaf in fresh for body in leaf.pending.bodies])
+    _insert_documents(driver, [document for leaf in fresh for document in leaf.pending.documents])
     apply_changes(
-        connection,
+        driver,
         (
             change
             for seq, leaf in enumerate(fresh, start=size)
@@ -280,33 +358,29 @@ def _insert(connection: Connection, size: int, fresh: Sequence[_Leaf]) -> None:
     )
 
 
-def _insert_bodies(connection: Connection, bodies: Sequence[Body]) -> None:
-    salts = [{"seal": body.seal, "salt": body.salt} for body in bodies]
-    _SALT.run(connection, salts)
+def _insert_bodies(driver: Driver, bodies: Sequence[Body]) -> None:
+    _SALT.run(driver, [{"seal": body.seal, "salt": body.salt} for body in bodies])
     blobs = [{"seal": body.seal, "blob": body.blob} for body in bodies if body.blob is not None]
-    if blobs:
-        _BODY.run(connection, blobs)
+    _BODY.run(driver, blobs)
 
 
-def _insert_documents(connection: Connection, documents: Sequence[Document]) -> None:
+def _insert_documents(driver: Driver, documents: Sequence[Document]) -> None:
     """Insert the documents that are not there yet: their names are their content."""
     new = {document.digest: document for document in documents}
-    held = held_documents(connection, list(new))
+    held = {digest for (digest,) in _HELD.of(driver, list(new))}
     rows = [
         {"digest": digest, "kind": document.kind, "content": document.content}
         for digest, document in new.items()
         if digest not in held
     ]
-    if rows:
-        connection.execute(insert(DocumentRow), rows)
+    _DOCUMENT.run(driver, rows)
 
 
-def _move_head(connection: Connection, growth: Growth) -> None:
+def _move_head(driver: Driver, growth: Growth) -> None:
     frontier = growth.frontier
-    _HEAD.run(connection, {"of": 1, "size": frontier.size, "frontier": frontier.to_bytes()})
+    _HEAD.run(driver, {"of": 1, "size": frontier.size, "frontier": frontier.to_bytes()})
     subtrees = [
         {"level": subtree.level, "idx": subtree.index, "hash": subtree.hash}
         for subtree in growth.finished
     ]
-    if subtrees:
-        connection.execute(insert(SubtreeRow), subtrees)
+    _SUBTREE.run(driver, subtrees)

@@ -14,10 +14,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from proxy.errors import LedgerBusy, LedgerError
+from proxy.store.fixed import Driver
 from proxy.store.lock import FileLock
 from proxy.store.tables import SCHEMA
 
-__all__ = ["STORAGE", "Database", "Reading", "make_engine", "open_database"]
+__all__ = ["STORAGE", "Database", "Reading", "RuleBrokenError", "make_engine", "open_database"]
 
 type Reading = Connection
 """One state of the ledger, to put questions to (`proxy.store.queries`)."""
@@ -58,6 +59,14 @@ _PRIMARY_CODE = 0xFF
 """SQLite's extended result codes keep the primary one in their lowest byte."""
 
 
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
+"""A reader that turns writer can meet a newer state and fail: writers say so at once (SQLite)."""
+
+
+class RuleBrokenError(LedgerError):
+    """The database's own rules forbid what was to be written; nothing was."""
+
+
 class Database:
     """The database of one ledger. Safe to share between threads, not across a fork."""
 
@@ -66,6 +75,8 @@ class Database:
         self.where = where
         self.busy_timeout_s = busy_timeout_s
         self._writer = engine.execution_options(is_writer=True)
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._dbapi = engine.dialect.loaded_dbapi
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -88,6 +99,25 @@ class Database:
         with self._translated(), self._writer.begin() as connection:
             yield connection
 
+    @contextmanager
+    def drive(self) -> Iterator[Driver]:
+        """As `write`, but with the driver's own cursor: for statements that are run all the time.
+
+        Raises:
+            LedgerBusy: another program holds the database.
+            LedgerError: the database cannot be written; nothing was.
+        """
+        with self._translated():
+            pooled = self.engine.raw_connection()
+            try:
+                cursor = pooled.cursor()
+                if self._is_sqlite:  # other drivers begin by themselves
+                    cursor.execute(_BEGIN_WRITING)
+                yield Driver(self.engine.dialect, cursor)
+                pooled.commit()
+            finally:
+                pooled.close()  # which undoes what was not committed
+
     def close(self) -> None:
         """Close every connection that is not in use."""
         self.engine.dispose()
@@ -96,9 +126,9 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError as error:
-            raise LedgerError(
-                f"the ledger's own rules forbid this: {str(error.orig).lower()}",
+        except (IntegrityError, self._dbapi.IntegrityError) as error:
+            raise RuleBrokenError(
+                f"the ledger's own rules forbid this: {str(_orig(error)).lower()}",
                 where=self.where,
                 help="run `inbond ledger verify`, and report this if it finds nothing",
             ) from error
@@ -108,11 +138,11 @@ class Database:
                 where=self.where,
                 help="try again",
             ) from error
-        except DBAPIError as error:
-            raise self._fault(error) from error
+        except (DBAPIError, self._dbapi.Error) as error:
+            raise self._fault(_orig(error)) from error
 
-    def _fault(self, error: DBAPIError) -> LedgerError:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    def _fault(self, error: BaseException) -> LedgerError:
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LedgerBusy(
                 f"another program has held the ledger's database for {self.busy_timeout_s:g} s",
@@ -122,11 +152,16 @@ class Database:
         message, advice = _FAULTS.get(
             code,
             (
-                f"the ledger's database answers: {str(error.orig).strip().lower()}",
+                f"the ledger's database answers: {str(error).strip().lower()}",
                 "check that the database runs and that inbond may use it",
             ),
         )
         return LedgerError(message, where=self.where, help=advice, code=STORAGE)
+
+
+def _orig(error: Exception) -> BaseException:
+    """The driver's own error, also where SQLAlchemy wrapped it."""
+    return error.orig or error if isinstance(error, DBAPIError) else error
 
 
 def open_database(
@@ -215,8 +250,7 @@ def make_engine(target: URL, busy_timeout_s: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         is_writer = connection.get_execution_options().get("is_writer", False)
-        # A reader that turns writer can meet a newer state and fail: writers say so at once.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+        connection.exec_driver_sql(_BEGIN_WRITING if is_writer else "BEGIN")
 
     return engine
 

@@ -1,7 +1,7 @@
 """The tables: the log that is the truth, what stands beside it, and the views rebuilt from it.
 
 Every row of a view comes from a leaf (`proxy.store.views`); `VIEWS` lists them in the order in which
-rows may be inserted. Enum values are stored as the leaf spells them, instants as stamps of one
+rows may be inserted. Tallies and prompts (`proxy.store.counters`) are kept for a while and go. Enum values are stored as the leaf spells them, instants as stamps of one
 width, so that text order is time order.
 """
 
@@ -34,13 +34,15 @@ __all__ = [
     "JudgementRow",
     "KeyRow",
     "LogRow",
+    "PromptRow",
     "Row",
     "RunRow",
     "SaltRow",
     "SubtreeRow",
+    "TallyRow",
 ]
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The revision of these tables; the newest migration carries the same."""
 
 _DIGEST = String(64)
@@ -166,6 +168,34 @@ class AnchorRow(Row):
     kind: Mapped[str] = mapped_column(_WORD, primary_key=True)
     name: Mapped[str] = mapped_column(_NAME, primary_key=True)
     proof: Mapped[bytes] = mapped_column(_Blob)
+
+
+class TallyRow(Row):
+    """How much one group of a counter counted in the stretch of time that ends at `ends`.
+
+    Times are whole seconds since 1970 (UTC); at `expires` no counter looks back that far.
+    """
+
+    __tablename__ = "tally"
+    # Rows lie in the order of their key: a counter reads those of one group, one after another.
+    __table_args__ = (Index(None, "expires"), {"sqlite_with_rowid": False})
+
+    key: Mapped[bytes] = mapped_column(_Blob, primary_key=True)
+    ends: Mapped[int] = mapped_column(_COUNT, primary_key=True, autoincrement=False)
+    amount: Mapped[int] = mapped_column(_COUNT)
+    expires: Mapped[int] = mapped_column(_COUNT)
+
+
+class PromptRow(Row):
+    """A prompt that a counter of distinct prompts knows, by keyed digest: when it was sent last."""
+
+    __tablename__ = "prompt"
+    __table_args__ = (Index(None, "expires"), {"sqlite_with_rowid": False})
+
+    key: Mapped[bytes] = mapped_column(_Blob, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(_Blob, primary_key=True)
+    ends: Mapped[int] = mapped_column(_COUNT)
+    expires: Mapped[int] = mapped_column(_COUNT)
 
 
 class CallRow(Row):

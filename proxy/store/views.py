@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from sqlalchemy import Connection, Table, delete, insert, update
+from sqlalchemy import bindparam, delete, update
 
 from proxy.ledger.entry import (
     CallEntry,
@@ -18,7 +18,7 @@ from proxy.ledger.entry import (
     KeyEntry,
     RunEntry,
 )
-from proxy.store.fixed import Fixed
+from proxy.store.fixed import Fixed, Insert, Target
 from proxy.store.queries import entries
 from proxy.store.session import Database
 from proxy.store.tables import (
@@ -71,13 +71,14 @@ def changes(seq: int, entry: Entry) -> tuple[Change, ...]:
             return ()
 
 
-_INSERTS = {
-    view: Fixed(insert(view), [column.name for column in view.__table__.columns]) for view in VIEWS
-}
+_INSERTS = {view: Insert(view) for view in VIEWS}
 """A change that is an insert names every column of its view."""
 
+_UPDATES: dict[tuple[type[Row], str, tuple[str, ...]], Fixed] = {}
+"""By view, key and columns: the changes that there are make a handful."""
 
-def apply_changes(connection: Connection, made: Iterable[Change]) -> None:
+
+def apply_changes(target: Target, made: Iterable[Change]) -> None:
     """Write changes to the views: first all new rows, many at a time, then the updates in order."""
     rows: dict[type[Row], list[Mapping[str, Value]]] = defaultdict(list)
     updates: list[Change] = []
@@ -88,9 +89,9 @@ def apply_changes(connection: Connection, made: Iterable[Change]) -> None:
             updates.append(change)
     for view in VIEWS:
         if view in rows:
-            _INSERTS[view].run(connection, rows[view])
+            _INSERTS[view].run(target, rows[view])
     for change in updates:
-        _update(connection, change)
+        _update(target, change)
 
 
 def rebuild_views(database: Database) -> None:
@@ -109,15 +110,17 @@ def rebuild_views(database: Database) -> None:
             after = page[-1].seq
 
 
-def _update(connection: Connection, change: Change) -> None:
-    table = change.view.__table__
-    assert isinstance(table, Table)  # noqa: S101 - every view is mapped to a plain table
-    column = table.c[change.key or ""]
-    found = connection.execute(
-        update(table).where(column == change.values[column.name]).values(dict(change.values))
-    )
-    if not found.rowcount:
-        connection.execute(insert(table), dict(change.values))
+def _update(target: Target, change: Change) -> None:
+    key = change.key or ""
+    shape = (change.view, key, tuple(change.values))
+    fixed = _UPDATES.get(shape)
+    if fixed is None:
+        columns = change.view.__table__.c
+        clause = update(change.view).where(columns[key] == bindparam("of"))
+        fixed = _UPDATES[shape] = Fixed(clause, tuple(change.values))
+    if not fixed.run(target, {**change.values, "of": change.values[key]}).rowcount:
+        empty = dict.fromkeys(change.view.__table__.columns.keys())
+        _INSERTS[change.view].run(target, [{**empty, **change.values}])
 
 
 def _text(facts: Mapping[str, object], name: str) -> str | None:

@@ -23,6 +23,7 @@ __all__ = [
     "objects",
     "read_object",
     "text",
+    "whole",
 ]
 
 MAX_DEPTH = 100
@@ -173,6 +174,14 @@ def count(doc: Object, key: str, at: str = "$") -> int | None:
     if value is None or 0 <= value <= _MAX_COUNT:
         return value
     raise _wrong(f"{at}.{key}", "a count from 0 to 2^53 - 1", value)
+
+
+def whole(doc: Object, key: str, at: str = "$") -> int | None:
+    """The count under a key, where a host may write it as a number with a fraction of zero."""
+    value = doc.get(key)
+    if isinstance(value, float) and value.is_integer() and 0 <= value <= _MAX_COUNT:
+        return int(value)
+    return count(doc, key, at)
 
 
 def number(doc: Object, key: str, at: str = "$") -> float | None:

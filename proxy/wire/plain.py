@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+from proxy.errors import WireError
 from proxy.exchange import Answer, Exchange, Request, RequestHead, ResponseHead
+from proxy.wire.document import flag, read_object, text
+from proxy.wire.form import fields_of, is_form
+from proxy.wire.paths import deployment_of, ends_with
 from proxy.wire.reading import NO_RESPONSE
 
-__all__ = ["Plain"]
+__all__ = ["ModelCall", "Plain"]
 
 
 class Plain:
@@ -21,7 +25,7 @@ class Plain:
         suffixes: tuple[str, ...],
         read: Callable[[bytes], Request] | None = None,
     ) -> None:
-        """Take requests by method and path; `/*` at a suffix's end stands for one segment more."""
+        """Take requests by method and path; a segment `*` in a suffix stands for any one segment."""
         self._operation = operation
         self._method = method
         self._suffixes = suffixes
@@ -30,28 +34,78 @@ class Plain:
     def claims(self, head: RequestHead) -> str | None:
         """The operation, for a request of its method and one of its paths."""
         is_ours = head.method == self._method and any(
-            _matches(head.path, suffix) for suffix in self._suffixes
+            ends_with(head.path, suffix) for suffix in self._suffixes
         )
         return self._operation if is_ours else None
 
     def reader(self, head: RequestHead) -> "_PlainReader":  # noqa: ARG002 - the path says nothing more
         """A fresh reader for one exchange."""
-        return _PlainReader(self._operation, self._read)
+        blank = Request(
+            wire_format=self.name, operation=self._operation, model_asked=None, is_streamed=False
+        )
+        return _PlainReader(blank, self._read)
 
 
-def _matches(path: str, suffix: str) -> bool:
-    if not suffix.endswith("/*"):
-        return path.endswith(suffix)
-    parent, _, last = path.rpartition("/")
-    return bool(last) and parent.endswith(suffix.removesuffix("/*"))
+class ModelCall(Plain):
+    """An operation that asks a model for something else than words: an image, a voice, a label.
+
+    The model asked for is read from the path, a JSON body or a form; nothing else of the request is.
+    """
+
+    def __init__(self, name: str, operation: str, *, suffixes: tuple[str, ...]) -> None:
+        """Take POST requests by path, and name the readings after a format."""
+        super().__init__(operation, method="POST", suffixes=suffixes)
+        self.name = name
+
+    def reader(self, head: RequestHead) -> "_PlainReader":
+        """A fresh reader for one exchange."""
+        content_type = head.header("content-type") or ""
+        deployment = deployment_of(head.path)
+
+        def read(body: bytes) -> Request:
+            found = _in_form(body, content_type) if is_form(content_type) else _in_object(body)
+            model, is_streamed = found
+            return Request(
+                wire_format=self.name,
+                operation=self._operation,
+                model_asked=deployment or model,
+                is_streamed=is_streamed,
+            )
+
+        blank = Request(
+            wire_format=self.name,
+            operation=self._operation,
+            model_asked=deployment,
+            is_streamed=False,
+        )
+        return _PlainReader(blank, read)
+
+
+def _in_object(body: bytes) -> tuple[str | None, bool]:
+    doc = read_object(body, of="the request body")
+    return text(doc, "model"), flag(doc, "stream")
+
+
+def _in_form(body: bytes, content_type: str) -> tuple[str | None, bool]:
+    found: dict[str, str] = {}
+    for name, value in fields_of(body, content_type):
+        if name not in {"model", "stream"}:
+            continue
+        if name in found:
+            raise WireError(
+                f"the form names `{name}` twice",
+                code="duplicate-key",
+                where=f"$.{name}",
+                help="give each field once: readers differ in which of two values they take",
+            )
+        found[name] = value.decode(errors="replace")
+    return found.get("model") or None, found.get("stream", "").lower() in {"true", "1"}
 
 
 class _PlainReader:
-    def __init__(self, operation: str, read: Callable[[bytes], Request] | None) -> None:
+    def __init__(self, blank: Request, read: Callable[[bytes], Request] | None) -> None:
         self._read = read
-        self._request = Request(
-            wire_format=Plain.name, operation=operation, model_asked=None, is_streamed=False
-        )
+        self._request = blank
         self._head: ResponseHead | None = None
 
     def request(self, body: bytes) -> Request:

@@ -5,6 +5,7 @@ together. Framing, truncation, errors and completeness are settled here, once.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from proxy.errors import WireError
@@ -18,17 +19,38 @@ __all__ = ["NO_RESPONSE", "Assembly", "ExchangeReader"]
 NO_RESPONSE = 0
 """The status of an answer whose head never came."""
 
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+_SERVED_HEADERS = ("x-ms-served-model", "openai-model")
+"""Where a host names the model that answered: before the body's word for it, and for want of one."""
+
+_REQUEST_ID_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-amzn-requestid",
+    "mistral-correlation-id",
+    "x-debug-trace-id",
+    "x-ds-trace-id",
+)
 
 
 class Assembly(Protocol):
     """Puts the answer of one exchange together from what it is shown."""
 
-    model: str | None
-    response_id: str | None
-    error: TeacherError | None
-    problem: str | None
-    """A slug: something was seen that cannot be read as text of the model."""
+    @property
+    def model(self) -> str | None:
+        """Who served, where the answer says it."""
+
+    @property
+    def response_id(self) -> str | None:
+        """The id of the answer."""
+
+    @property
+    def error(self) -> TeacherError | None:
+        """The error that was told."""
+
+    @property
+    def problem(self) -> str | None:
+        """A slug: something was seen that cannot be read as text of the model."""
 
     @property
     def is_terminal(self) -> bool:
@@ -184,14 +206,28 @@ class ExchangeReader:
         is_sound = problem is None and parts.error is None and 200 <= status < 300
         return Answer(
             status=status,
-            model_served=parts.model,
+            model_served=self._model_served() if is_sound else parts.model,
             response_id=parts.response_id,
             choices=parts.choices(),
             usage=parts.usage(),
-            error=parts.error,
+            error=self._error(),
             is_complete=is_ended and is_sound,
             problem=problem,
         )
+
+    def _model_served(self) -> str | None:
+        """Who answered: Azure's header names the model where the body repeats the deployment's name."""
+        head = self._head
+        first, last = (None if head is None else head.header(name) for name in _SERVED_HEADERS)
+        return first or self._parts.model or last
+
+    def _error(self) -> TeacherError | None:
+        """The error that was told; Amazon says its kind in a header, with an address after a colon."""
+        error = self._parts.error
+        kind = None if self._head is None else self._head.header("x-amzn-errortype")
+        if error is None or error.type is not None or kind is None:
+            return error
+        return replace(error, type=kind.partition(":")[0])
 
     def _request_id(self) -> str | None:
         if self._head is None:

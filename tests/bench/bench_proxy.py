@@ -1,8 +1,9 @@
 """What policy and ledger cost: the real worker, the same engine without them, and stock mitmdump.
 
-All three open TLS and carry the same load from the same clients to the same teacher, in one run.
-Prints CPU per request with the ratios, the latency that durable records add at 50 requests/s, and
-the memory of the worker over 20,000 requests.
+All three open TLS and carry the same load from the same clients to the same teacher, in one run: a
+few clients, whose records seldom share a commit, and many, as a job that makes data calls. Prints CPU
+per request with the ratios, the latency that durable records add at 50 requests/s, and the memory of
+the worker over 20,000 requests.
 """
 
 import asyncio
@@ -22,8 +23,10 @@ from tests.e2e.harness import Workspace, found_template
 from tests.e2e.teacher import ask, authority, events, whole
 
 CLIENTS = 4
-REQUESTS = 150
-"""Per client and kind of answer."""
+CROWDS = (4, 32)
+"""How many clients call at once where CPU is measured."""
+REQUESTS = 600
+"""Of all clients together, for each crowd and kind of answer."""
 RATE = 50
 """Requests a second where latency is measured."""
 SECONDS = 10
@@ -101,20 +104,28 @@ async def _client(target: Target, count: int, *, is_streamed: bool) -> None:
             await _call(reader, writer, is_streamed=is_streamed)
 
 
-async def _load(target: Target, count: int, *, is_streamed: bool) -> float:
+async def _load(target: Target, clients: int, *, is_streamed: bool, requests: int) -> float:
     """Milliseconds of CPU per request."""
     before = _cpu_s(target.pid)
+    count = requests // clients
     async with asyncio.TaskGroup() as group:
-        for _ in range(CLIENTS):
+        for _ in range(clients):
             group.create_task(_client(target, count, is_streamed=is_streamed))
-    return (_cpu_s(target.pid) - before) / (CLIENTS * count) * 1000
+    return (_cpu_s(target.pid) - before) / (clients * count) * 1000
 
 
-async def _costs(target: Target) -> dict[str, float]:
-    """Milliseconds of CPU per request by kind of answer, after a round that warms up."""
-    await _load(target, REQUESTS, is_streamed=False)
-    json_ms = await _load(target, REQUESTS, is_streamed=False)
-    return {"json": json_ms, "sse": await _load(target, REQUESTS, is_streamed=True)}
+type Costs = dict[tuple[str, int], float]
+"""Milliseconds of CPU per request, by kind of answer and number of clients."""
+
+
+async def _costs(target: Target) -> Costs:
+    """The costs of one proxy, after a round that warms up."""
+    await _load(target, CLIENTS, is_streamed=False, requests=REQUESTS)
+    return {
+        (kind, clients): await _load(target, clients, is_streamed=kind == "sse", requests=REQUESTS)
+        for kind in ("json", "sse")
+        for clients in CROWDS
+    }
 
 
 async def _latency_ms(target: Target) -> float:
@@ -164,9 +175,9 @@ def _worker(workspace: Workspace, pid: int) -> Target:
     )
 
 
-async def _bare(folder: Path, upstream_port: int) -> tuple[dict[str, dict[str, float]], float]:
+async def _bare(folder: Path, upstream_port: int) -> tuple[dict[str, Costs], float]:
     """The costs of the two proxies that record nothing, and the latency of the first."""
-    costs: dict[str, dict[str, float]] = {}
+    costs: dict[str, Costs] = {}
     latency_ms = 0.0
     for name, command in _commands(folder, upstream_port).items():
         with _child(_of_bench_engine(command)) as child:
@@ -202,19 +213,19 @@ async def main() -> None:
                 added_ms = await _latency_ms(target) - bare_ms
                 memory = [_rss_mb(target.pid)]
                 for _ in range(4):
-                    await _load(target, LONG // 4 // CLIENTS, is_streamed=False)
+                    await _load(target, CROWDS[-1], is_streamed=False, requests=LONG // 4)
                     memory.append(_rss_mb(target.pid))
     _tell(costs, bare_ms, added_ms, memory)
 
 
-def _tell(
-    costs: dict[str, dict[str, float]], bare_ms: float, added_ms: float, memory: list[float]
-) -> None:
-    for kind in ("json", "sse"):
-        ours, bare, stock = (costs[name][kind] for name in ("inbond", "engine", "mitmdump"))
+def _tell(costs: dict[str, Costs], bare_ms: float, added_ms: float, memory: list[float]) -> None:
+    for kind, clients in costs["inbond"]:
+        ours, bare, stock = (
+            costs[name][kind, clients] for name in ("inbond", "engine", "mitmdump")
+        )
         sys.stdout.write(
-            f"{kind}: inbond {ours:.2f} ms, same engine {bare:.2f} ms, mitmdump {stock:.2f} ms of "
-            f"CPU a request; ratios {ours / bare:.2f} and {ours / stock:.2f}\n"
+            f"{kind}, {clients} clients: inbond {ours:.2f} ms, same engine {bare:.2f} ms, mitmdump "
+            f"{stock:.2f} ms of CPU a request; ratios {ours / bare:.2f} and {ours / stock:.2f}\n"
         )
     sys.stdout.write(
         f"latency at {RATE}/s: p50 {bare_ms:.2f} ms without records, {added_ms:.2f} ms added\n"

@@ -14,6 +14,8 @@ from proxy.wire.anthropic import AnthropicMessages
 from proxy.wire.encoding import Decoder
 from proxy.wire.format import WireFormat
 from proxy.wire.openai_chat import OpenAIChat
+from proxy.wire.openai_completions import OpenAICompletions
+from proxy.wire.openai_responses import OpenAIResponses
 from proxy.wire.sse import SSEDecoder
 
 EVENTS = 2_000
@@ -39,6 +41,31 @@ def _message_event(word: str) -> bytes:
     delta = {"type": "text_delta", "text": word}
     event = {"type": "content_block_delta", "index": 0, "delta": delta}
     return f"event: content_block_delta\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _response_event(number: int, word: str) -> bytes:
+    event = {
+        "type": "response.output_text.delta",
+        "sequence_number": number,
+        "item_id": "msg_0123456789abcdef0123456789abcdef0123456789abcdef01",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": word,
+        "logprobs": [],
+        "obfuscation": "0123456789ab",
+    }
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _completion_event(word: str) -> bytes:
+    chunk = {
+        "id": "cmpl-0123456789",
+        "object": "text_completion",
+        "created": 1_764_000_000,
+        "model": "teacher-1-0125",
+        "choices": [{"index": 0, "text": word, "logprobs": None, "finish_reason": None}],
+    }
+    return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
 _BEGIN = (
@@ -73,13 +100,17 @@ def _frame(chunks: list[bytes]) -> None:
 
 
 def main() -> None:
-    """Print the cost of framing alone, and of both formats, one event in each chunk."""
+    """Print the cost of framing alone, and of each format, one event in each chunk."""
     words = [f" word{n}" for n in range(EVENTS)]
     chat = [_chat_event(word) for word in words]
     messages = [_BEGIN, *(_message_event(word) for word in words)]
+    responses = [_response_event(number, word) for number, word in enumerate(words)]
+    completions = [_completion_event(word) for word in words]
     for name, run in (
         ("framing (sse)", lambda: _frame(chat)),
         ("openai.chat", lambda: _read(OpenAIChat(), chat)),
+        ("openai.responses", lambda: _read(OpenAIResponses(), responses)),
+        ("openai.completions", lambda: _read(OpenAICompletions(), completions)),
         ("anthropic.messages", lambda: _read(AnthropicMessages(), messages)),
     ):
         costs = _per_event_us(run)

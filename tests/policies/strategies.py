@@ -48,6 +48,7 @@ VALUES: Mapping[str, tuple[Fact, ...]] = {
     "student.purpose": ("eval", "distil-narrow"),
     "student.competes_with": (frozenset(), frozenset({"Host"}), frozenset({"Host", "Maker"})),
     "student.monthly_users": (0, 5, 6, 7),
+    "counter.calls": (0, 5, 6, 7),
     "request.pii": (False, True),
 }
 WRONG: Mapping[str, Fact] = {
@@ -57,6 +58,7 @@ WRONG: Mapping[str, Fact] = {
     "student.purpose": "nonsense",
     "student.competes_with": "Host",
     "student.monthly_users": True,
+    "counter.calls": "many",
     "request.pii": 1,
 }
 

@@ -113,6 +113,9 @@ def test_comments_and_layout_do_not_change_the_meaning() -> None:
         ),
         ("grants/acme-letter.yaml", "2027-03-01", "2027-03-02"),
         ("organisation/house-rules.yaml", "    mode: shadow\n", ""),
+        ("organisation/house-rules.yaml", "within: 24h", "within: 25h"),
+        ("organisation/house-rules.yaml", "per: [route, account.id]", "per: [route]"),
+        ("organisation/house-rules.yaml", "count: requests", "count: tokens_in"),
     ],
 )
 def test_what_a_rule_says_changes_the_meaning(path: str, old: str, new: str) -> None:
@@ -120,6 +123,49 @@ def test_what_a_rule_says_changes_the_meaning(path: str, old: str, new: str) -> 
     changed = {**DOCUMENTS, path: DOCUMENTS[path].replace(old, new)}
     assert changed != DOCUMENTS
     assert approved(changed).meaning != approved(DOCUMENTS).meaning
+
+
+def test_a_counter_that_counts_other_calls_means_something_else() -> None:
+    """Of two bundles whose rules say the same, one whose counters have a scope means something else."""
+    path = "organisation/house-rules.yaml"
+    open_text = HOUSE[: HOUSE.index("rules:")] + "rules: []\n"
+    scoped = open_text.replace("rules:", "scope: {project: p}\nrules:")
+    plain, other = (approved({path: text}) for text in (open_text, scoped))
+    assert plain.rules == other.rules == ()
+    assert plain.meaning != other.meaning
+
+
+def test_the_counters_of_all_policies_stand_together() -> None:
+    """Counters are sorted by name, and each knows the policy whose rules may test it."""
+    second = HOUSE.replace("house-rules", "more").replace("per-day", "an-hour")
+    bundle = approved({**DOCUMENTS, "organisation/more.yaml": second})
+    assert [(each.name, each.policy) for each in bundle.counters] == [
+        ("an-hour", "more"),
+        ("per-day", "house-rules"),
+    ]
+    assert bundle_of({HOST_PATH: HOST}, organisation=ORGANISATION).counters == ()
+
+
+def test_a_counter_has_one_owner() -> None:
+    """Two files cannot declare one counter: `counter.NAME` is one fact of a call."""
+    second = HOUSE.replace("house-rules", "more")
+    with pytest.raises(PolicyError) as caught:
+        approved({**DOCUMENTS, "organisation/more.yaml": second})
+    (only,) = caught.value.diagnostics
+    assert (only.code, str(only.place)) == ("duplicate-id", "organisation/more.yaml:8:3")
+    assert only.message == (
+        "the counter `per-day` is given twice; the first is `organisation/house-rules.yaml`"
+    )
+
+
+def test_an_override_may_keep_the_counters_of_the_file_it_replaces() -> None:
+    """Only the policies in force count: a library file that is replaced declares nothing."""
+    counted = HOST.replace("rules:\n", "counters:\n  day: {count: requests, per: route, "
+                           "within: 24h}\nrules:\n", 1)  # fmt: skip
+    other = counted.replace("24h", "12h")
+    bundle = approved({HOST_PATH: counted, "hosts/acme-api.yaml": other})
+    assert bundle.overrides == ("hosts/acme-api.yaml",)
+    assert [counter.within.total_seconds() for counter in bundle.counters] == [12 * 3600]
 
 
 def test_approval_of_a_grant_is_meaning() -> None:

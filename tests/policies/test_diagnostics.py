@@ -1,6 +1,10 @@
 """How findings read, for each code one bad file with the exact text expected."""
 
+import ast
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,9 +22,25 @@ from policies.diagnostics import (
 )
 from policies.lint import lint
 from tests.policies.acme import DOCUMENTS, ORGANISATION, digest
+from tests.policies.damaged import load
+from tests.policies.edits import EDITS
+from tests.policies.examples import examples, findings_of
 
 GOLDEN = Path(__file__).parent / "golden"
 ON = datetime(2026, 11, 24, tzinfo=UTC)
+SOURCES = sorted((Path(__file__).parents[2] / "policies").glob("*.py"))
+MESSAGE = re.compile(r"^\w+\[([\w-]+)\]: (.*)$", re.MULTILINE)
+NOTING = {"error", "warning", "_refuse"}
+ELSEWHERE = {
+    "bad-path": "tests/policies/test_bundle.py",
+    "idle-case": "tests/policies/test_lint.py",
+    "outside": "tests/policies/test_bundle.py",
+    "survivor": "tests/policies/test_checking.py",
+    "test-failed": "tests/policies/test_checking.py",
+    "unreadable": "tests/policies/test_bundle.py",
+    "untested": "tests/policies/test_lint.py",
+}
+"""Codes whose messages come from files or tests, and where those are tested."""
 CODES = sorted(path.stem for path in GOLDEN.glob("*.yaml"))
 
 
@@ -50,6 +70,86 @@ def test_a_bad_file_gets_the_exact_text(code: str) -> None:
 def test_every_golden_text_has_its_file() -> None:
     """No expected text is left over from a file that went away."""
     assert sorted(path.stem for path in GOLDEN.glob("*.txt")) == CODES
+
+
+@cache
+def said_of_edits() -> tuple[tuple[str, tuple[Diagnostic, ...]], ...]:
+    """Each edit, and what is said about the documents after it."""
+    found = []
+    for path, edits in EDITS.items():
+        for old, new in edits:
+            assert DOCUMENTS[path].count(old) >= 1, (path, old)
+            text = DOCUMENTS[path].replace(old, new, 1)
+            edit = f"{path}: {old!r} -> {new!r:.80}"
+            found.append((edit, findings_of({**DOCUMENTS, path: text})))
+    override = {**DOCUMENTS, "hosts/acme-api.yaml": DOCUMENTS["library/hosts/acme-api.yaml"]}
+    found.append(("nothing is approved", findings_of(override, is_approved=False)))
+    return tuple(found)
+
+
+def test_every_message_is_fixed_to_the_letter() -> None:
+    """What is said about each of a hundred edits is what `messages.golden` says."""
+    said = "".join(
+        f"# {edit}\n" + "".join(map(render, found)) + "\n" for edit, found in said_of_edits()
+    )
+    assert said == (GOLDEN / "messages.golden").read_text(encoding="utf-8")
+
+
+def test_every_finding_says_what_to_do() -> None:
+    """A message without help leaves the reader alone with it."""
+    said = (each for _, found in said_of_edits() for each in found)
+    assert [each.message for each in said if not each.help] == []
+
+
+def test_every_edit_is_wrong_in_some_way() -> None:
+    """No edit passes unnoticed."""
+    assert [edit for edit, found in said_of_edits() if not found] == []
+
+
+def messages_in(path: Path) -> Iterator[tuple[str, re.Pattern[str]]]:
+    """The messages that a module writes where it notes a finding: code, and the message's form."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") not in NOTING:
+            continue
+        # An excerpt is asked for a place first, then comes the message.
+        is_excerpt = ast.unparse(node.func).startswith("excerpts.")
+        code, form = node.args[0], node.args[2 if is_excerpt else 1]
+        if isinstance(code, ast.Constant) and isinstance(form, ast.JoinedStr | ast.Constant):
+            parts = form.values if isinstance(form, ast.JoinedStr) else [form]
+            text = (re.escape(str(p.value)) if isinstance(p, ast.Constant) else ".*" for p in parts)
+            yield str(code.value), re.compile("".join(text))
+
+
+def refused(data: bytes) -> tuple[Diagnostic, ...]:
+    """What is said about a student's file of these bytes."""
+    found = load({"students/a.yaml": data})
+    assert isinstance(found, tuple)
+    return found
+
+
+@cache
+def fixed_messages() -> frozenset[tuple[str, str]]:
+    """Code and text of every message that is fixed somewhere."""
+    seen = [each for _, found in said_of_edits() for each in found]
+    for example in examples().values():
+        if example.frame != "files":
+            seen += findings_of(example.bad(), is_approved=example.code != "not-approved")
+    seen += [each for data in (b"\xff", b"#" * 2_000_000) for each in refused(data)]
+    golden = (file.read_text(encoding="utf-8") for file in GOLDEN.glob("*.txt"))
+    lines = (each for text in golden for each in MESSAGE.finditer(text))
+    return frozenset((each.code, each.message) for each in seen) | {(m[1], m[2]) for m in lines}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_no_message_is_left_unfixed(path: Path) -> None:
+    """Each message that a module can write occurs in a golden text or on a diagnostic's page."""
+    missing = [
+        (code, form.pattern)
+        for code, form in messages_in(path)
+        if not any(code == each and form.fullmatch(text) for each, text in fixed_messages())
+        if code not in ELSEWHERE
+    ]
+    assert missing == []
 
 
 def finding(line: int = 8, text: str = "    sauce: D.4(a)", help: str = "") -> Diagnostic:  # noqa: A002 - as in the source

@@ -1,5 +1,6 @@
 """The engine: properties against the naive interpreter, then each sentence of the semantics."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.decision import Decision, Moment
-from policies.engine import Matrix, compile_rules, decide
+from policies.engine import Matrix, Question, compile_rules, decide, decide_all
 from policies.model import (
     AsOf,
     Condition,
@@ -20,14 +21,11 @@ from policies.model import (
     Grant,
     Layer,
     Rule,
-    Source,
-    Test,
     Window,
 )
-from tests.policies import oracle
+from tests.policies import drawn, oracle
+from tests.policies.built import TRAINING, grant, is_, rule, source
 from tests.policies.strategies import (
-    HERE,
-    PARTIES,
     UNTIMED,
     VALUES,
     Law,
@@ -76,15 +74,62 @@ def test_matrix_agrees_with_the_naive_interpreter(
     law: Law, gate: Gate, exchange: Moment, today: Moment | None, clear: frozenset[str]
 ) -> None:
     """The matrix says what reading the rules aloud says: grants, clocks, clearances included."""
-    got = decide(compiled(law), gate, exchange, today, cleared=clear)
-    assert oracle.Answer(
-        verdict=got.verdict,
-        by=got.by,
-        silent=got.silent,
-        missing=tuple(missing.fact for missing in got.missing),
-        duties=got.duties,
-        hits=tuple((hit.rule, hit.is_sure, hit.lifted_by is not None) for hit in got.hits),
-    ) == oracle.decide(law.rules, law.grants, gate, exchange, today, clear)
+    got = answer(decide(compiled(law), gate, exchange, today, cleared=clear))
+    assert got == oracle.decide(law.rules, law.grants, gate, exchange, today, clear)
+
+
+def answer(decision: Decision) -> oracle.Answer:
+    """What a decision says, in the oracle's words."""
+    return oracle.Answer(
+        verdict=decision.verdict,
+        by=decision.by,
+        silent=decision.silent,
+        missing=tuple(missing.fact for missing in decision.missing),
+        duties=decision.duties,
+        hits=tuple((hit.rule, hit.is_sure, hit.lifted_by is not None) for hit in decision.hits),
+    )
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_matrix_agrees_on_a_hundred_thousand_questions(block: int) -> None:
+    """Two hundred laws, five hundred questions each: every one is answered as read aloud."""
+    for seed in range(25 * block, 25 * block + 25):
+        law = drawn.law(seed)
+        bundle = compiled(law)
+        for n, asked in enumerate(drawn.questions(seed, 500)):
+            said = decide(bundle, asked.gate, asked.exchange, asked.today, cleared=asked.cleared)
+            assert answer(said) == oracle.decide(
+                law.rules, law.grants, asked.gate, asked.exchange, asked.today, asked.cleared
+            ), f"question {n} to the law of seed {seed}"
+
+
+@pytest.mark.parametrize("gate", Gate)
+def test_many_questions_are_answered_as_one_by_one(gate: Gate) -> None:
+    """Together or alone, each question has the same decision."""
+    bundle = compiled(drawn.law(7))
+    asked = [each for each in drawn.questions(7, 100) if each.today is not None]
+    together = decide_all(
+        bundle, gate, (Question(q.exchange, q.today or q.exchange, q.cleared) for q in asked)
+    )
+    alone = [decide(bundle, gate, q.exchange, q.today, cleared=q.cleared) for q in asked]
+    assert list(together) == alone
+
+
+def test_the_questions_reach_all_there_is() -> None:
+    """Each verdict, lifting, silence and want of facts comes up often among the questions."""
+    seen: Counter[str] = Counter()
+    for seed in range(30):
+        bundle = compiled(drawn.law(seed))
+        for asked in drawn.questions(seed, 50):
+            said = decide(bundle, asked.gate, asked.exchange, asked.today, cleared=asked.cleared)
+            lifted = {hit.lifted_by for hit in said.hits}
+            seen.update({said.verdict, *said.silent, *(m.fact for m in said.missing)})
+            seen.update(name for name in lifted if name is not None)
+            seen.update(duty.kind for duty in said.duties)
+            seen.update("shadow" for hit in said.hits if hit.is_shadow)
+    rare = [*Effect, "host", "model", "router", "clearance", "g0", "g1", "display", "shadow"]
+    assert {what for what in rare if seen[what] < 5} == set()
+    assert {fact for fact in VALUES if fact != "router"} <= seen.keys()
 
 
 @UNTIMED
@@ -187,91 +232,6 @@ def test_every_input_has_a_decision(
 
 
 # The semantics, sentence by sentence
-
-TRAINING = frozenset({Gate.RESPONSE, Gate.DATASET})
-
-
-def rule(
-    name: str,
-    effect: Effect,
-    *tests: Test,
-    party: str = "Owner",
-    gates: frozenset[Gate] = TRAINING,
-    sources: tuple[Source, ...] = (),
-    duties: tuple[Duty, ...] = (),
-    scope: Condition = Condition(),  # noqa: B008 - frozen
-    is_shadow: bool = False,
-    as_of: AsOf = "both",
-    in_force: Window = Window(),  # noqa: B008 - frozen
-) -> Rule:
-    """A rule whose tests must all hold; by default of a party that is host and model in one."""
-    return Rule(
-        id=name,
-        policy="p",
-        party=party,
-        layers=PARTIES[party],
-        effect=effect,
-        gates=gates,
-        when=Condition(alternatives=(tests,)),
-        because="It says so.",
-        sources=sources,
-        scope=scope,
-        duties=duties,
-        is_shadow=is_shadow,
-        as_of=as_of,
-        in_force=in_force,
-        where=HERE,
-    )
-
-
-def grant(
-    *lifts: str,
-    party: str = "Owner",
-    permits: frozenset[Gate] = frozenset(),
-    scope: Condition = Condition(),  # noqa: B008 - frozen
-    in_force: Window = Window(),  # noqa: B008 - frozen
-    as_of: AsOf = "both",
-    is_approved: bool = True,
-    is_revoked: bool = False,
-) -> Grant:
-    """An approved grant, by default of the party whose rules `rule` makes."""
-    return Grant(
-        id="letter",
-        digest="0" * 64,
-        party=party,
-        lifts=frozenset(lifts),
-        permits=permits,
-        layers=PARTIES[party],
-        scope=scope,
-        in_force=in_force,
-        as_of=as_of,
-        owner="legal@example.org",
-        because="They agreed.",
-        is_approved=is_approved,
-        is_revoked=is_revoked,
-        where=HERE,
-    )
-
-
-def source(*, start: int | None = None, until: int | None = None, due: int | None = None) -> Source:
-    """A source in force over days, to be read again by a day."""
-    edges = [None if edge is None else day(edge) for edge in (start, until, due)]
-    return Source(
-        id="s",
-        record="{}",
-        digest="0" * 64,
-        title="Terms",
-        url="https://example.org/terms",
-        confidence="read-primary",
-        review_by=edges[2],
-        in_force=Window(start=edges[0], until=edges[1]),
-        where=HERE,
-    )
-
-
-def is_(fact: str, *values: str | bool) -> Test:
-    """The fact is one of these."""
-    return Test(fact=fact, op="is", values=values, where=HERE)
 
 
 def say(
@@ -383,6 +343,15 @@ def test_a_grant_lifts_a_rule_of_its_party_and_keeps_it_on_record() -> None:
     ]
 
 
+def test_a_lifted_rule_waits_for_no_fact() -> None:
+    """Whether more of its alternatives hold is asked no more."""
+    tests = is_("student.purpose", "eval"), is_("request.pii", True)
+    no = replace(rule("p/no", F), when=Condition(alternatives=tuple((test,) for test in tests)))
+    ask = rule("p/ask", R, is_("response.pii", True))
+    said = say([YES, no, ask], [grant("p/no")], request__pii=False)
+    assert (said.verdict, [m.fact for m in said.missing]) == (R, ["response.pii"])
+
+
 def test_a_grant_of_another_party_lifts_nothing() -> None:
     """Only the party that imposed a rule lifts it."""
     said = say([YES, rule("p/no", F)], [grant("p/no", party="Us")])
@@ -486,6 +455,21 @@ def test_each_clock_reads_its_own_facts() -> None:
     assert decide(bundle, Gate.DATASET, then).verdict is P
     assert decide(bundle, Gate.DATASET, then, now).by == ("p/no",)
     assert decide(bundle, Gate.DATASET, now, then).by == ("p/no",)
+
+
+def test_what_one_clock_alone_reads_speaks_for_the_other() -> None:
+    """A permit as of the exchange permits for good; whether it matched decides on both clocks."""
+    eval_ = is_("student.purpose", "eval")
+    clocks: Sequence[tuple[AsOf, int, int]] = (("exchange", 0, 3), ("today", 3, 0))
+    for as_of, then, now in clocks:
+        once = rule("p/once", P, eval_, sources=(source(until=2),), as_of=as_of)
+        kept = say([once], then=then, now=now, student__purpose="eval")
+        assert (kept.verdict, kept.by, kept.silent) == (P, ("p/once",), ())
+        gone = say([once], then=then, now=now, student__purpose="serve")
+        assert (gone.verdict, gone.silent) == (F, (Layer.HOST, Layer.MODEL))
+        open_ = say([once], then=then, now=now)
+        assert (open_.verdict, [m.fact for m in open_.missing]) == (R, ["student.purpose"])
+        assert say([once], then=now, now=then, student__purpose="eval").verdict is F
 
 
 def test_as_of_narrows_a_rule_to_one_clock() -> None:

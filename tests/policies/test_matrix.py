@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.matrix import Bits, Matrix, compile_rules, read
+from policies.matrix import Bits, Matrix, compile_rules, passes, read, read_twice, union
 from policies.model import (
     Condition,
+    Duty,
     Effect,
     Fact,
     Gate,
@@ -133,6 +134,30 @@ def test_a_wrongly_typed_value_is_unknown(fact: str, value: Fact) -> None:
     assert holds(replace(test, negated=True), value) is None
 
 
+@UNTIMED
+@given(condition=conditions(), first=facts(), second=facts())
+def test_two_readings_at_once_are_two_readings(
+    condition: Condition, first: dict[str, Fact], second: dict[str, Fact]
+) -> None:
+    """Facts in common are looked at once, and each map is read as if it were alone."""
+    matrix = compile_rules([replace(rule("p/r"), when=condition)], [])
+    shared = {**first, **second}
+    for other in (second, shared, first, {}):
+        both = read_twice(matrix.columns, matrix.full, first, other)
+        assert both == (bits(matrix, first), bits(matrix, other))
+
+
+@UNTIMED
+@given(condition=conditions(), known=facts())
+def test_one_test_passes_as_its_row_does(condition: Condition, known: dict[str, Fact]) -> None:
+    """Alone, outside a matrix, it is answered as read aloud, and so is whether its fact is known."""
+    for test in (test for tests in condition.alternatives for test in tests):
+        assert passes(test, known) is oracle.truth(test, known)
+        matrix = compile_rules([rule("p/r", test)], [])
+        (column,) = (each for each in matrix.columns if each.fact == test.fact)
+        assert column.is_unknown(known) is (oracle.truth(test, known) is None)
+
+
 def test_a_flag_is_no_number_even_once_seen() -> None:
     """`1` is not `true`, though Python thinks them equal."""
     matrix = compile_rules([rule("p/r", asked("request.pii", "is", True))], [])
@@ -143,19 +168,19 @@ def test_a_flag_is_no_number_even_once_seen() -> None:
 
 def test_memory_of_values_is_bounded_and_forgetting_changes_nothing() -> None:
     """However many texts pass, each reads as if it were the first."""
-    matrix = compile_rules([rule("p/r", asked("model.id", "is", "m-*"))], [])
+    tests = [asked("model.id", "is", "m-*"), asked("response.tokens", "above", 10)]
+    matrix = compile_rules([rule(f"p/{n}", test) for n, test in enumerate(tests)], [])
     for n in range(5000):
-        assert bits(matrix, {"model.id": f"m-{n}"}).sure & 1
-        assert not bits(matrix, {"model.id": f"n-{n}"}).sure & 1
-    (column,) = (column for column in matrix.columns if column.fact == "model.id")
-    assert len(column._memo) <= 4096
+        assert bits(matrix, {"model.id": f"m-{n}", "response.tokens": n + 11}).sure & 0b11 == 0b11
+        assert bits(matrix, {"model.id": f"n-{n}", "response.tokens": -n}).sure & 0b11 == 0
+    assert max(len(column._seen) for column in matrix.columns) <= 4096
 
 
 def test_columns_name_who_supplies_a_fact() -> None:
     """The catalogue's words, and none for a fact that it lacks."""
     tests = [asked("request.pii", "is", True), asked("no.such.fact", "is", "x")]
     matrix = compile_rules([rule("p/r", *tests)], [])
-    assert {column.fact: column.supplied_by for column in matrix.columns} == {
+    assert {column.fact: column.missing.supplied_by for column in matrix.columns} == {
         "no.such.fact": "",
         "request.pii": "a detector, or a person's judgement",
         "router": "an entry of the provider registry",
@@ -170,6 +195,15 @@ def test_rows_lead_back_to_their_rules() -> None:
     assert matrix.rows == (0b11, 0b100)
     assert matrix.matching(matrix.full) == [0, 1]
     assert matrix.matching(0b100) == [1]
+
+
+def test_rows_of_rules_with_duties_are_known() -> None:
+    """Only they can add a duty; masks join to one."""
+    bound = replace(rule("p/b"), duties=(Duty(kind="display", value="x"),))
+    matrix = compile_rules([rule("p/a"), bound, rule("p/c")], [])
+    assert matrix.bound == 0b010
+    assert union(matrix.rows) == 0b111
+    assert union([]) == 0
 
 
 @UNTIMED

@@ -1,5 +1,7 @@
 """One policy file: what it gives, and what is wrong beyond its shape."""
 
+from datetime import timedelta
+
 import pytest
 
 from policies.diagnostics import Findings, PolicyError
@@ -38,6 +40,11 @@ def codes(text: str, old: str, new: str) -> list[str]:
         (HOUSE, "per: [route, account.id]", "per: rout", "unknown-fact"),
         (HOUSE, "per: [route, account.id]", "per: counter.per-day", "unknown-fact"),
         (HOUSE, "counter.per-day: {above", "counter.per-dya: {above", "unknown-fact"),
+        (HOUSE, "within: 24h", "within: 367d", "bad-value"),
+        (HOUSE, "within: 24h", "within: 8785h", "bad-value"),
+        (HOUSE, "within: 24h", "within: 24w", "bad-value"),
+        (HOUSE, "count: requests", "count: prompts", "bad-value"),
+        (HOUSE, "rules:\n", "scope: {counter.per-day: {above: 1}}\nrules:\n", "bad-scope"),
         (HOUSE, "rules:\n", "scope: {model.served: m}\nrules:\n", "bad-scope"),
         (HOST, "  route: acme-api", "  region: eu", "bad-scope"),
         (HOST, "  route: acme-api", "  any: [{region: eu}]", "bad-scope"),
@@ -93,4 +100,34 @@ def test_own_rules_may_scope_on_any_fact_of_the_request() -> None:
     policy = read(HOUSE.replace("rules:\n", "scope: {project: p}\nrules:\n"))
     assert policy.scope.alternatives[0][0].fact == "project"
     assert policy.sources == {}
-    assert policy.counters == frozenset({"per-day"})
+
+
+def test_a_counter_says_what_it_counts_and_where_it_stands() -> None:
+    """A counter has its name, what is counted, per which facts, how far back, and its file's scope."""
+    text = HOUSE.replace("rules:\n", "scope: {project: p}\nrules:\n")
+    policy = read(text)
+    counter = policy.counters["per-day"]
+    assert (counter.name, counter.policy) == ("per-day", "house-rules")
+    assert (counter.count, counter.per) == ("requests", ("route", "account.id"))
+    assert counter.within == timedelta(hours=24)
+    assert counter.scope == policy.scope
+    assert str(counter.where) == "a.yaml:8:3"
+    assert read(HOST).counters == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "hours"), [("1h", 1), ("8784h", 8784), ("1d", 24), ("366d", 8784)]
+)
+def test_a_counter_looks_back_hours_or_days(written: str, hours: int) -> None:
+    """`within` is a whole number of hours or days, at most a leap year."""
+    counter = read(HOUSE.replace("within: 24h", f"within: {written}")).counters["per-day"]
+    assert counter.within == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("written", "per"), [("route", ("route",)), ("[]", ()), ("[route]", ("route",))]
+)
+def test_a_counter_may_count_all_calls_together(written: str, per: tuple[str, ...]) -> None:
+    """`per` is one fact or several, and an empty list counts the whole scope as one."""
+    counter = read(HOUSE.replace("[route, account.id]", written)).counters["per-day"]
+    assert counter.per == per

@@ -1,7 +1,9 @@
 """Keys and shapes of each kind of file: every mistake once, at its place, in our own words."""
 
 import pytest
+from hypothesis import given
 
+from policies.bundle import Bundle
 from policies.diagnostics import Findings, PolicyError
 from policies.shapes import (
     DUTIES,
@@ -14,6 +16,8 @@ from policies.shapes import (
 )
 from policies.source import parse
 from tests.policies.acme import DOCUMENTS, GRANT, HOST, HOUSE, STUDENT
+from tests.policies.damaged import damaged_trees, emit, load, nests, outside, tree_of
+from tests.policies.strategies import UNTIMED
 
 SUITE = DOCUMENTS["library/hosts/acme-api.test.yaml"]
 SHAPES: dict[str, type[PolicyShape | GrantShape | StudentShape | SuiteShape]] = {
@@ -97,3 +101,64 @@ def test_a_misspelt_key_is_not_missing_as_well() -> None:
 def test_training_stands_for_two_gates() -> None:
     """`training` is the response gate and the dataset gate."""
     assert GATE_WORDS["training"] == ("response", "dataset")
+
+
+SOUND = {path: text.encode() for path, text in DOCUMENTS.items()}
+FACTS = {"when", "scope", "given"}
+
+
+@pytest.mark.parametrize("path", sorted(DOCUMENTS))
+@pytest.mark.parametrize("name", ["Unheard Of", "", "Null", "<", "%"])
+def test_an_unknown_key_is_never_ignored(path: str, name: str) -> None:
+    """A key that the language does not have is found in whichever mapping it stands."""
+    tree = tree_of(DOCUMENTS[path])
+    for above, mapping in nests(tree):
+        if not isinstance(mapping, dict):
+            continue
+        mapping[name] = '"x"'
+        documents = {**SOUND, path: emit(tree).encode()}
+        found = load(documents)
+        assert not isinstance(found, Bundle), above
+        codes = {each.code for each in found}
+        # Among facts a key is a fact, a test on one, or a clock.
+        expected = (
+            {"unknown-fact", "bad-test", "bad-value"} if FACTS & {*above} else {"unknown-key"}
+        )
+        assert codes & expected, (above, codes)
+        assert [each for each in found if outside(each, documents)] == []
+        del mapping[name]
+
+
+@UNTIMED
+@given(damaged=damaged_trees())
+def test_whatever_stands_in_a_file_gives_a_bundle_or_findings(damaged: tuple[str, bytes]) -> None:
+    """Any value under any key gives a bundle or findings inside the files, and nothing else."""
+    path, data = damaged
+    documents = {**SOUND, path: data}
+    found = load(documents)
+    if not isinstance(found, Bundle):
+        assert [each for each in found if outside(each, documents)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        (HOST, "inbond: 1", "inbond: true"),
+        (HOST, "    permit: training", "    permit:"),
+        (HOST, "    permit: training", "    permit: []"),
+        (HOST, "    permit: training", "    permit: [training, ~]"),
+        (HOST, "    read: 2026-11-24", "    read:"),
+        (HOST, "    review_by: 2027-02-22", "    review_by: ~"),
+        (HOST, "    fix: ", "    mode:\n    fix: "),
+        (HOST, "{display: Built with Acme}", "{display: }"),
+        (HOST, "{display: Built with Acme}", "{display: [Built, [with, Acme]]}"),
+        (HOST, "{display: Built with Acme}", "{display: {Built: with Acme}}"),
+        (GRANT, "until: 2027-03-01", "until: ~"),
+        (GRANT, 'document: {title: "Letter of 2026-02-20"}', "document:"),
+        (SUITE, "lifted: []", "lifted:"),
+        (SUITE, "by: acme-api/not-competing", "by: ~"),
+    ],
+)
+def test_a_key_with_nothing_behind_it_is_no_absent_key(text: str, old: str, new: str) -> None:
+    """A key that is written says something: nothing, an empty list or a nest is refused."""
+    assert {each[0] for each in said(text, old, new)} == {"bad-value"}

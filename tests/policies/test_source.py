@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.diagnostics import Findings, PolicyError
+from policies.bundle import Bundle
+from policies.diagnostics import MAX_ERRORS, Findings, PolicyError
 from policies.source import MAX_BYTES, MAX_DEPTH, Fields, Items, Leaf, Node, Scalar, decode, parse
+from tests.policies.acme import DOCUMENTS, STUDENT
+from tests.policies.damaged import damaged_bytes, load, outside
+from tests.policies.strategies import UNTIMED
 
 FILE = "a.yaml"
 YAMLISH = st.text(
@@ -44,7 +48,7 @@ def every(node: Node) -> list[Node]:
     """A node and all below it."""
     match node:
         case Items():
-            below = node.items
+            below = tuple(node.items)
         case Fields():
             below = tuple(node.values.values())
         case _:
@@ -196,4 +200,69 @@ def test_every_value_knows_its_place() -> None:
     assert (last.line, last.column, last.width, last.text) == (1, 12, 4, "é: {b: [x, 'yz']}")
     assert (inner.keys["b"].column, items.span.column, items.span.width) == (5, 8, 1)
     assert (root.keys["long"].line, root.values["long"].span.column) == (2, 7)
+    assert (list(root.keys), len(root.keys)) == (["é", "long"], 2)
     assert str(last.place) == "a.yaml:1:12"
+
+
+SOUND = {path: text.encode() for path, text in DOCUMENTS.items()}
+
+
+@UNTIMED
+@given(damaged=damaged_bytes())
+def test_damaged_files_give_a_bundle_or_findings_inside(damaged: tuple[str, bytes]) -> None:
+    """However the bytes of a real file are damaged, each finding points at a place in a file."""
+    path, data = damaged
+    documents = {**SOUND, path: data}
+    found = load(documents)
+    if not isinstance(found, Bundle):
+        assert [each for each in found if outside(each, documents)] == []
+
+
+def student(data: bytes) -> list[tuple[str, int, int]]:
+    """Code and place of what is wrong where a student's file has these bytes."""
+    found = load({**SOUND, "students/support-router.yaml": data})
+    return (
+        []
+        if isinstance(found, Bundle)
+        else [(each.code, each.place.line, each.place.column) for each in found]
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (STUDENT.encode(), []),
+        (STUDENT.encode("utf-8-sig"), []),
+        (STUDENT.replace("\n", "\r\n").encode(), []),
+        (STUDENT.replace("\n", "\r").encode(), []),
+        (STUDENT.encode("utf-16"), [("encoding", 1, 1)]),
+        (STUDENT.encode("utf-16-le"), [("encoding", 1, 2)]),
+        (STUDENT.encode("utf-32-be"), [("encoding", 1, 1)]),
+        (STUDENT.replace("ml@", "m\u00fc@").encode("latin-1"), [("encoding", 3, 9)]),
+        (STUDENT.replace("ml@", "ml\0@").encode(), [("encoding", 3, 10)]),
+        (STUDENT.replace("ml@", "\ufeffml@").encode(), [("encoding", 3, 8)]),
+        (b"", [("kind", 1, 1)]),
+    ],
+)  # fmt: skip
+def test_encodings(data: bytes, expected: list[tuple[str, int, int]]) -> None:
+    """UTF-8 is read with or without its mark and with any line ends; all else is refused at its place."""
+    assert student(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a: " + "{b: " * 200_000, "too-deep"),
+        ("".join(f"k{n}: {{x: 1.5}}\n" for n in range(60_000)), "too-many"),
+        ("".join(f"k{n}: *a\n" for n in range(90_000)), "too-many"),
+        ("a: &a [x]\n" + "b: [" + "*a, " * 200_000 + "]", "too-many"),
+        ("a: b\n" * 200_000, "too-many"),
+        ("a: '" + "b" * 1_000_000 + "\n", "yaml"),
+        (STUDENT + "#" * MAX_BYTES, "too-large"),
+    ],
+)
+def test_a_file_of_nothing_but_mistakes_is_not_read_to_its_end(text: str, code: str) -> None:
+    """A mebibyte of mistakes gives some hundred findings and a last one that says so."""
+    found = student(text.encode())
+    assert len(found) <= MAX_ERRORS + 1
+    assert code in {each[0] for each in found}

@@ -1,9 +1,11 @@
 """Policy tests report what differs, where, and which rules no case reaches."""
 
+import hashlib
+
 import pytest
 
 from policies.bundle import Bundle, bundle_of
-from policies.testing import Report, run_suites
+from policies.testing import Report, is_of_library, library_alone, run_suites
 
 HOST = """\
 inbond: 1
@@ -142,3 +144,108 @@ def test_rules_no_case_surely_reaches_are_listed() -> None:
     seen = run_suites(own)
     assert seen.hit_rules == {"acme/notice"}
     assert seen.unhit_rules == ("acme/not-general", "house/personal")
+
+
+def test_many_names_are_counted() -> None:
+    """A difference names the first twelve and says how many more there are."""
+    rules = "".join(
+        f"  - id: extra-{at:02}\n    permit: training\n    because: It may.\n    cite: terms 3\n"
+        for at in range(20)
+    )
+    documents = {
+        "library/hosts/acme.yaml": HOST + rules,
+        "library/hosts/acme.test.yaml": f"{SUITE}    expect: permit\n    by: acme/not-general\n",
+    }
+    (failure,) = run_suites(bundle_of(documents, organisation="Example Org")).failures
+    assert failure.difference.count("`acme/extra-") == 12
+    assert failure.difference.endswith("`acme/extra-11`, and 9 more")
+
+
+WORKSPACE_HOST = HOST.replace("permit: training", "review: training").replace(
+    "    duties: {display: Built with Acme}\n", ""
+)
+
+
+def overriding(*, is_approved: bool) -> Bundle:
+    """A workspace that replaces the library's file by one that reviews."""
+    documents = {
+        "library/hosts/acme.yaml": HOST,
+        "library/hosts/acme.test.yaml": f"{SUITE}    expect: permit\n    by: acme/notice\n",
+        "hosts/acme.yaml": WORKSPACE_HOST,
+    }
+    digests = {hashlib.sha256(text.encode()).hexdigest() for text in documents.values()}
+    return bundle_of(
+        documents,
+        organisation="Example Org",
+        approvals=frozenset(digests) if is_approved else frozenset(),
+    )
+
+
+def test_an_override_does_not_break_the_tests_of_what_it_replaces() -> None:
+    """The library's cases are decided by the file they were written for."""
+    bundle = overriding(is_approved=True)
+    assert bundle.overrides == ("hosts/acme.yaml",)
+    assert not run_suites(bundle).failures
+    assert {rule.where.file for rule in library_alone(bundle).rules} == {"library/hosts/acme.yaml"}
+
+
+def test_an_override_wants_tests_of_its_own() -> None:
+    """A case that reaches the library's rule does not reach the one that replaces it."""
+    assert "acme/notice" in run_suites(overriding(is_approved=True)).unhit_rules
+    assert "acme/notice" not in run_suites(overriding(is_approved=False)).unhit_rules
+
+
+def test_a_host_of_the_workspace_does_not_reach_into_the_librarys_tests() -> None:
+    """What the workspace adds for the same contract is no part of what the library says."""
+    documents = {
+        "library/hosts/acme.yaml": HOST,
+        "library/hosts/acme.test.yaml": f"{SUITE}    expect: permit\n",
+        "hosts/stricter.yaml": WORKSPACE_HOST.replace("policy: acme\n", "policy: stricter\n"),
+    }
+    bundle = bundle_of(documents, organisation="Example Org")
+    assert not run_suites(bundle).failures
+    assert not is_of_library(bundle.policies[1].where)
+
+
+def test_a_library_without_a_workspace_is_itself() -> None:
+    """Nothing is compiled again where there is nothing to leave out."""
+    documents = {"library/hosts/acme.yaml": HOST}
+    bundle = bundle_of(documents, organisation="Example Org")
+    assert library_alone(bundle) is bundle
+
+
+@pytest.mark.parametrize(
+    ("case", "is_idle"),
+    [
+        ("gate: dataset\n    given: {route: other}\n    expect: forbid", True),
+        (
+            "gate: dataset\n    given: {route: other}\n    expect: forbid\n    silent: [host, model]",
+            False,
+        ),
+        ("gate: dataset\n    given: {route: other}\n    expect: forbid\n    by: []", False),
+        ("gate: dataset\n    given: {route: other}\n    expect: permit", False),
+        ("gate: dataset\n    given: {student.purpose: distil-general}\n    expect: forbid", False),
+        ("gate: dataset\n    expect: permit", False),
+        ("gate: request\n    expect: permit", True),
+        ("gate: release\n    expect: permit", False),
+        ("gate: release\n    given: {route: other}\n    expect: permit", True),
+    ],
+)
+def test_a_case_that_no_rule_could_fail_is_idle(case: str, *, is_idle: bool) -> None:
+    """A verdict of silence alone proves nothing, unless the case says so or a rule stands near.
+
+    At request and release silence permits, so a permit guards the rules in whose scope it lies.
+    """
+    released = """\
+  - id: not-released
+    forbid: release
+    when: {student.release: open-weights}
+    because: Not as open weights.
+    cite: terms 5
+"""
+    documents = {
+        "library/hosts/acme.yaml": f"{HOST}\n{released}",
+        "library/hosts/acme.test.yaml": SUITE.replace("gate: dataset\n", f"{case}\n"),
+    }
+    report = run_suites(bundle_of(documents, organisation="Example Org"))
+    assert [each.name for each in report.idle] == (["first"] if is_idle else [])

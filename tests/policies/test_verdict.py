@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from typing import Literal
 
 from hypothesis import given
@@ -46,8 +46,10 @@ def mask(lines: list[Line], which: list[bool]) -> int:
     return sum(1 << at for at in range(len(lines)) if which[at])
 
 
-def view(lines: list[Line], need: frozenset[Layer]) -> View:
-    """The view of one clock."""
+def view(
+    lines: list[Line], need: frozenset[Layer], perhaps: frozenset[Layer] = frozenset()
+) -> View:
+    """The view of one clock; the other may speak for some layers."""
     rules = [
         Rule(
             id=f"p/{at}",
@@ -78,13 +80,14 @@ def view(lines: list[Line], need: frozenset[Layer]) -> View:
             layer: mask(lines, [layer in line.layers for line in lines]) & mask(lines, speaks)
             for layer in need
         },
+        perhaps=perhaps,
         lifted={at: "letter" for at, is_spared in enumerate(spared) if is_spared},
         grants=frozenset(),
     )
 
 
 def outcome(on: list[Line], need: frozenset[Layer]) -> tuple[Effect, frozenset[str]]:
-    """The verdict and duties when exactly these rules match."""
+    """The verdict and duties when exactly these rules match and these layers must speak."""
     if any(line.effect is F and not line.is_lifted for line in on):
         return F, frozenset()
     if any(all(line.effect is F or layer not in line.layers for line in on) for layer in need):
@@ -106,17 +109,34 @@ def worlds(lines: list[Line], but: int | None = None) -> Iterator[list[Line]]:
         yield [line for line, is_on in zip(lines, world, strict=True) if is_on]
 
 
+def outcomes(
+    lines: list[Line], need: frozenset[Layer], perhaps: frozenset[Layer]
+) -> set[tuple[Effect, frozenset[str]]]:
+    """What follows in each world, the other clock speaking for its layers or not."""
+    return {outcome(on, left) for on in worlds(lines) for left in needs_left(need, perhaps)}
+
+
+def needs_left(need: frozenset[Layer], perhaps: frozenset[Layer]) -> list[frozenset[Layer]]:
+    """The layers that must speak here, for each way in which the other clock may speak."""
+    open_ = sorted(need & perhaps)
+    sizes = range(len(open_) + 1)
+    return [need - set(heard) for size in sizes for heard in combinations(open_, size)]
+
+
+elsewhere = st.sampled_from([frozenset[Layer](), frozenset({Layer.HOST}), frozenset(SPEAKING[:2])])
 needs = st.sampled_from([frozenset[Layer](), frozenset(SPEAKING[:2]), frozenset(SPEAKING)])
 
 
 @UNTIMED
-@given(lines=lines(), need=needs)
-def test_verdict_is_what_all_worlds_agree_on(lines: list[Line], need: frozenset[Layer]) -> None:
+@given(lines=lines(), need=needs, perhaps=elsewhere)
+def test_verdict_is_what_all_worlds_agree_on(
+    lines: list[Line], need: frozenset[Layer], perhaps: frozenset[Layer]
+) -> None:
     """One outcome in every world is the verdict; more than one is review."""
-    seen = view(lines, need)
-    outcomes = {outcome(on, need) for on in worlds(lines)}
-    if len(outcomes) == 1:
-        ((verdict, duties),) = outcomes
+    seen = view(lines, need, perhaps)
+    found = outcomes(lines, need, perhaps)
+    if len(found) == 1:
+        ((verdict, duties),) = found
         assert not seen.is_undecided
         assert seen.verdict is verdict
         if verdict is P:
@@ -127,30 +147,34 @@ def test_verdict_is_what_all_worlds_agree_on(lines: list[Line], need: frozenset[
 
 
 @UNTIMED
-@given(lines=lines(), need=needs)
+@given(lines=lines(), need=needs, perhaps=elsewhere)
 def test_undecided_are_the_rules_that_can_tip_the_outcome(
-    lines: list[Line], need: frozenset[Layer]
+    lines: list[Line], need: frozenset[Layer], perhaps: frozenset[Layer]
 ) -> None:
     """A rule is named where in some world its matching makes another outcome, else it is not."""
     tipping = mask(
         lines,
         [
             line.state == "maybe"
-            and any(outcome(on, need) != outcome([*on, line], need) for on in worlds(lines, at))
+            and any(
+                outcome(on, left) != outcome([*on, line], left)
+                for on in worlds(lines, at)
+                for left in needs_left(need, perhaps)
+            )
             for at, line in enumerate(lines)
         ],
     )
-    assert view(lines, need).undecided == tipping
+    assert view(lines, need, perhaps).undecided == tipping
 
 
 @UNTIMED
-@given(lines=lines(), need=needs)
+@given(lines=lines(), need=needs, perhaps=elsewhere)
 def test_worst_and_best_are_the_strictest_and_mildest_worlds(
-    lines: list[Line], need: frozenset[Layer]
+    lines: list[Line], need: frozenset[Layer], perhaps: frozenset[Layer]
 ) -> None:
     """Pessimist and optimist bound what any world says, and each is some world's verdict."""
-    verdicts = {outcome(on, need)[0] for on in worlds(lines)}
-    seen = view(lines, need)
+    verdicts = {verdict for verdict, _ in outcomes(lines, need, perhaps)}
+    seen = view(lines, need, perhaps)
     assert seen.worst is max(verdicts, key=[P, R, F].index)
     assert seen.best is min(verdicts, key=[P, R, F].index)
 
@@ -174,16 +198,18 @@ def test_by_names_rules_of_the_verdicts_own_effect(
 
 
 @UNTIMED
-@given(lines=lines(), need=needs)
-def test_silent_layers_are_those_no_world_ends(lines: list[Line], need: frozenset[Layer]) -> None:
-    """A layer is silent where nothing that can match speaks for it."""
+@given(lines=lines(), need=needs, perhaps=elsewhere)
+def test_silent_layers_are_those_no_world_ends(
+    lines: list[Line], need: frozenset[Layer], perhaps: frozenset[Layer]
+) -> None:
+    """A layer is silent where nothing that can match speaks for it, nor the other clock may."""
     speaking = {
         layer
         for line in lines
         if line.effect is not F and line.state != "off"
         for layer in line.layers
     }
-    assert view(lines, need).silent == need - speaking
+    assert view(lines, need, perhaps).silent == need - speaking - perhaps
 
 
 def line(

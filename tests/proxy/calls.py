@@ -14,6 +14,7 @@ from policies.bundle import Bundle, bundle_of
 from policies.model import Fact
 from proxy.call import Call, Clearance, Early, Services
 from proxy.clearances import Clearances
+from proxy.counting import Counting
 from proxy.exchange import Headers, RequestHead
 from proxy.headers import storable_query, storable_request_headers
 from proxy.identity import Caller
@@ -175,9 +176,11 @@ class Site:
     address: tuple[str, int] = ("192.0.2.1", 443)
     request_limit_bytes: int = 1_000_000
     answer_limit_bytes: int = 1_000_000
+    unannounced_limit_bytes: int | None = None
     keep_wire: bool = False
     teacher: Teacher = TEACHER
     caller: Caller = CALLER
+    bundle: Bundle = field(default_factory=bundle)
     clearances: list[Clearance] = field(default_factory=list)
     """What was found for calls of this site."""
 
@@ -185,12 +188,14 @@ class Site:
     def services(self) -> Services:
         """What the calls of this site share."""
         return Services(
-            bundle=bundle(),
+            bundle=self.bundle,
+            counting=Counting(self.bundle, bytes(32)),
             recorder=self.recorder,
             worker="worker-1",
             keep_wire=self.keep_wire,
             request_limit_bytes=self.request_limit_bytes,
             answer_limit_bytes=self.answer_limit_bytes,
+            unannounced_limit_bytes=self.unannounced_limit_bytes,
             now=lambda: NOW,
             resolve=self.resolve,
             clearance=self.clearance,

@@ -327,6 +327,37 @@ async def test_a_body_over_the_limit_is_refused_on_record(here: Site) -> None:
     assert entry.request.size_bytes == 0
 
 
+@pytest.mark.parametrize(
+    ("headers", "limit", "fix"),
+    [
+        ((("Content-Length", "9"),), 1_000_000, "(`limits.request_bytes`); send less"),
+        (
+            (("transfer-encoding", "chunked"),),
+            500,
+            "(`limits.unannounced_bytes`); send a `Content-",
+        ),
+        (
+            (("Content-Length", "9"), ("Transfer-Encoding", "chunked")),
+            500,
+            "`Content-Length`: up to 1000000 bytes pass then",
+        ),
+        ((), 500, "(`limits.unannounced_bytes`)"),
+    ],
+)
+async def test_a_body_without_a_length_has_a_smaller_limit(
+    here: Site, headers: Headers, limit: int, fix: str
+) -> None:
+    """Less is read of a body whose length nobody announced, and its refusal says how to send more."""
+    here.unannounced_limit_bytes = 500
+    call = here.call(headers=headers)
+    assert call.limit_bytes == limit
+    answer = await call.too_large()
+    assert f"over {limit} bytes" in answer.body.decode()
+    assert fix in answer.body.decode()
+    here.unannounced_limit_bytes = 2_000_000
+    assert here.call(headers=headers).limit_bytes == 1_000_000
+
+
 async def test_an_early_refusal_is_recorded_with_its_body(here: Site) -> None:
     """What was clear from the head is refused once the body is in, and recorded with it."""
     early = Early(status=403, code="unclassified", message="cannot be read")

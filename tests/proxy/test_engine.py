@@ -11,6 +11,7 @@ from pathlib import Path
 
 import certifi
 import pytest
+from mitmproxy.http import Headers, MessageData
 
 from proxy.engine import Engine, EngineOptions
 from proxy.errors import ProxyError
@@ -180,6 +181,13 @@ async def test_mitmproxy_is_set_up_as_designed(tmp_path: Path) -> None:
         assert chosen.tcp_timeout == 3600
         loose = (chosen.upstream_cert, chosen.rawtcp, chosen.websocket, chosen.ssl_insecure)
         assert loose == (False, False, False, False)
+
+
+async def test_messages_are_taken_as_they_are_read(tmp_path: Path) -> None:
+    """The check of mitmproxy on each field of each message is off, as under `python -O`."""
+    async with rig(tmp_path):
+        made = MessageData("text", Headers(), b"", None, 1.1, None)  # type: ignore[arg-type] # that it is not checked is the claim
+    assert vars(made)["http_version"] == "text"
 
 
 def test_an_extra_authority_does_not_replace_the_roots(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Client connections: the prepared table of hooks, and what breaks below them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.server_hooks import ClientConnectedHook
 
 from proxy.exchange import Outcome
 from tests.proxy.rig import Rig, rig
@@ -84,3 +87,36 @@ async def test_mitmproxys_own_log_is_silent(
                 await reader.read(-1)
     out, err = capfd.readouterr()
     assert CANARY not in caplog.text + out + err
+
+
+async def test_an_unknown_command_ends_the_connection(tmp_path: Path) -> None:
+    """What a layer asks for and nobody here knows how to do is a crash, not passed over (P9)."""
+    async with rig(tmp_path, (OK,)) as wire, wire.dial() as (reader, writer):
+        writer.write(wire.request())
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        (handler,) = wire.engine._server.connections.values()
+        asks: list[commands.Command] = [commands.ConnectionCommand(handler.client)]
+        handler.layer.handle_event = lambda _: iter(asks)  # type: ignore[assignment,method-assign,return-value] # as a layer would ask
+        writer.write(b"x")
+        assert await reader.read(-1) == b""
+
+
+async def test_layers_finish_an_event_before_what_a_hook_answers(tmp_path: Path) -> None:
+    """A hook runs at once, but its answer waits: no layer is entered while it is at work."""
+    async with rig(tmp_path, (OK,)) as wire, wire.dial() as (reader, writer):
+        writer.write(wire.request())
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        (handler,) = wire.engine._server.connections.values()
+        seen: list[str] = []
+
+        def layers(event: events.Event) -> Iterator[commands.Command]:
+            seen.append(type(event).__name__)
+            if isinstance(event, events.DataReceived):
+                yield ClientConnectedHook(handler.client)
+                seen.append("at work")
+                yield commands.CloseConnection(handler.client)
+
+        handler.layer.handle_event = layers  # type: ignore[assignment,method-assign] # as a layer would ask
+        writer.write(b"x")
+        assert await reader.read(-1) == b""
+        assert seen[:3] == ["DataReceived", "at work", "HookCompleted"]

@@ -1,6 +1,5 @@
 """Tests of proxy.identity."""
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -14,66 +13,28 @@ from proxy.errors import IdentityError, ProxyError, SettingsError
 from proxy.exchange import Headers
 from proxy.identity import (
     AuthStyle,
-    Caller,
     CallerError,
-    ClientKey,
     Credential,
     checked_client_key,
     digest_of,
-    forwarded_headers,
-    identify,
     identify_tunnel,
     key_id_of,
     load_custody,
     make_client_key,
-    may_carry_credential,
 )
 from proxy.secret import Secret
 from proxy.settings import parse_settings
-
-FINGERPRINT_KEY = b"f" * 32
-OURS = make_client_key(b"\x01" * 32).reveal()
-OTHER = make_client_key(b"\x02" * 32).reveal()
-REVOKED = make_client_key(b"\x03" * 32).reveal()
-STRANGE = make_client_key(b"\x04" * 32).reveal()
-CUSTODY = Credential(account="main", secret=Secret("sk-real-canary"))
-
-
-class Ring:
-    """Two good keys and a revoked one."""
-
-    def find(self, digest: str) -> ClientKey | None:
-        """The key with this digest."""
-        known = {
-            digest_of(Secret(OURS)): ClientKey(key="key:ours", project="p", student="s"),
-            digest_of(Secret(OTHER)): ClientKey(key="key:other", project="q", student=None),
-            digest_of(Secret(REVOKED)): ClientKey(
-                key="key:revoked", project="p", student=None, is_revoked=True
-            ),
-        }
-        return known.get(digest)
-
-
-def basic(user: str, password: str = "") -> str:
-    """A Basic credential."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def who(
-    *headers: tuple[str, str],
-    tunnel: str | None = None,
-    custody: Credential | None = None,
-    auth: AuthStyle = "bearer",
-) -> Caller:
-    """Who sends these headers."""
-    return identify(
-        headers,
-        tunnel=tunnel,
-        auth=auth,
-        custody=custody,
-        ring=Ring(),
-        fingerprint_key=FINGERPRINT_KEY,
-    )
+from tests.proxy.callers import (
+    CUSTODY,
+    FINGERPRINT_KEY,
+    OTHER,
+    OURS,
+    REVOKED,
+    STRANGE,
+    Ring,
+    basic,
+    who,
+)
 
 
 def test_a_client_key_is_ib_and_43_characters() -> None:
@@ -196,94 +157,12 @@ def test_the_account_of_a_passed_through_key_is_its_fingerprint(auth: AuthStyle)
     assert who(named, auth=auth).account_id is None
 
 
-REQUEST: Headers = (
-    ("User-Agent", "sdk"),
-    ("HOST", "old.example"),
-    ("Proxy-Authorization", basic(OURS)),
-    ("X-Inbond-Key", OURS),
-    ("x-inbond-parent", "e1"),
-    ("Authorization", "Bearer sk-theirs"),
-    ("accept-encoding", "gzip, br"),
-    ("TE", "trailers"),
-    ("Connection", "close, X-Hop"),
-    ("x-hop", "1"),
-    ("Cookie", "a=b"),
-    ("X-Same", "1"),
-    ("X-Same", "2"),
-)
-
-
-def test_pass_through_sends_the_clients_own_key() -> None:
-    """Without custody the client's headers go on as they came, less what is ours or of one hop."""
-    assert forwarded_headers(REQUEST, who(*REQUEST), "api.example") == (
-        ("User-Agent", "sdk"),
-        ("HOST", "api.example"),
-        ("Authorization", "Bearer sk-theirs"),
-        ("accept-encoding", "gzip, br"),
-        ("Cookie", "a=b"),
-        ("X-Same", "1"),
-        ("X-Same", "2"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("auth", "injected"),
-    [
-        ("bearer", ("Authorization", "Bearer sk-real-canary")),
-        ("x-api-key", ("x-api-key", "sk-real-canary")),
-    ],
-)
-def test_custody_sends_the_real_key_alone(auth: AuthStyle, injected: tuple[str, str]) -> None:
-    """Under custody no credential of the client goes on, and the provider's key goes in."""
-    headers = (*REQUEST, ("X-Api-Key", "sk-theirs-too"), ("api-key", OTHER))
-    caller = who(*headers, custody=CUSTODY, auth=auth)
-    sent = forwarded_headers(headers, caller, "api.example")
-    assert sent == (
-        ("User-Agent", "sdk"),
-        ("HOST", "api.example"),
-        ("accept-encoding", "gzip, br"),
-        ("Cookie", "a=b"),
-        ("X-Same", "1"),
-        ("X-Same", "2"),
-        injected,
-    )
-
-
-def test_host_is_set_where_there_was_none_or_two() -> None:
-    """Exactly one `Host` is sent, first if the client gave none."""
-    caller = who(("x-inbond-key", OURS))
-    assert forwarded_headers((("A", "1"),), caller, "h") == (("Host", "h"), ("A", "1"))
-    double = (("Host", "a"), ("A", "1"), ("host", "b"))
-    assert forwarded_headers(double, caller, "h") == (("Host", "h"), ("A", "1"))
-
-
 NAMES = st.sampled_from(
     ["Authorization", "x-api-key", "X-Inbond-Key", "Proxy-Authorization", "api-key", "Accept"]
 )
 VALUES = st.sampled_from(
     [OURS, OTHER, f"Bearer {OURS}", basic(OURS), basic("u", OTHER), "sk-x", ""]
 )
-
-
-@given(st.lists(st.tuples(NAMES, VALUES), max_size=6), st.booleans())
-def test_no_client_key_is_ever_forwarded(
-    headers: list[tuple[str, str]],
-    is_custody: bool,  # noqa: FBT001 - a property's input
-) -> None:
-    """Wherever a client puts its keys, none of them reaches a teacher in a credential header."""
-    custody = CUSTODY if is_custody else None
-    caller = Caller(
-        key="k",
-        project="p",
-        student=None,
-        account_id=None,
-        credential=custody.secret if custody else None,
-        auth="bearer",
-    )
-    sent = forwarded_headers(tuple(headers), caller, "h")
-    credentials = [value for name, value in sent if name.lower() != "accept"]
-    tokens = [OURS, OTHER, basic(OURS), basic("u", OTHER)]
-    assert not any(token in value for value in credentials for token in tokens)
 
 
 @given(st.lists(st.tuples(NAMES, VALUES | st.text(max_size=20)), max_size=4))
@@ -296,26 +175,6 @@ def test_any_headers_give_a_caller_or_a_refusal(headers: list[tuple[str, str]]) 
         shown = f"{error!r} {error} {error.help} {error.where}"
     assert OURS not in shown
     assert OTHER not in shown
-
-
-@pytest.mark.parametrize(
-    ("scheme", "address", "is_allowed"),
-    [
-        ("https", "203.0.113.7", True),
-        ("http", "127.0.0.1", True),
-        ("http", "::1", True),
-        ("http", "203.0.113.7", False),
-        ("http", "10.0.0.7", False),
-        ("http", "localhost", False),
-    ],
-)
-def test_a_providers_key_leaves_the_machine_by_tls_alone(
-    scheme: str,
-    address: str,
-    is_allowed: bool,  # noqa: FBT001 - a row of the table
-) -> None:
-    """Off loopback a key in custody is sent by TLS or not at all."""
-    assert may_carry_credential(scheme, address) is is_allowed
 
 
 def custody_of(directory: Path, entry: str, environ: Mapping[str, str]) -> Mapping[str, Credential]:
@@ -367,3 +226,34 @@ def test_an_unusable_key_is_named_and_not_shown(
 def test_a_caller_does_not_show_its_credential() -> None:
     """The repr of a caller under custody does not hold the provider's key."""
     assert "canary" not in repr(who(("x-inbond-key", OURS), custody=CUSTODY))
+
+
+@pytest.mark.parametrize("header", ["api-key", "x-goog-api-key", "Authorization"])
+def test_every_style_has_its_header(header: str) -> None:
+    """Under custody our key stands where the provider's would."""
+    style: AuthStyle = {"api-key": "api-key", "x-goog-api-key": "x-goog-api-key"}.get(
+        header, "sigv4"
+    )  # type: ignore[assignment] # one of the styles
+    value = f"Bearer {OURS}" if header == "Authorization" else OURS
+    assert who((header, value), custody=CUSTODY, auth=style).key == "key:ours"
+
+
+def test_a_key_in_googles_query_is_a_key() -> None:
+    """Ours is known there under custody; theirs is the account's fingerprint otherwise."""
+    assert who(query=f"key={OURS}", custody=CUSTODY, auth="x-goog-api-key").key == "key:ours"
+    named = ("x-inbond-key", OURS)
+    by_query = who(named, query="key=theirs", auth="x-goog-api-key").account_id
+    assert by_query == who(named, ("x-goog-api-key", "theirs"), auth="x-goog-api-key").account_id
+    assert who(named, query="key=theirs", auth="bearer").account_id is None
+
+
+def test_the_account_of_a_signature_is_its_access_key() -> None:
+    """Two calls signed with one access key are one account, whatever their signatures."""
+    named = ("x-inbond-key", OURS)
+    value = "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE12345678/20261124/eu-1/bedrock/aws4_request, SignedHeaders=host, Signature={}"
+    accounts = {
+        who(named, ("Authorization", value.format(mark)), auth="sigv4").account_id
+        for mark in ("aa", "bb")
+    }
+    assert len(accounts) == 1
+    assert accounts != {None}

@@ -5,6 +5,7 @@ from importlib.resources import files
 import pytest
 from pydantic import ValidationError
 
+from policies.bundle import LIBRARY
 from proxy.providers import (
     Entry,
     TeacherSettings,
@@ -44,14 +45,27 @@ def _teacher(**change: object) -> Entry:
 
 
 def test_packaged_entries() -> None:
-    """The package knows OpenAI's and Anthropic's contracts, each by one host over https."""
-    assert {entry.id: entry.hosts for entry in ENTRIES.values()} == {
-        "openai-api": ("api.openai.com",),
-        "anthropic-api": ("api.anthropic.com",),
-    }
+    """Each provider's contract is reached over https, at hosts of the public internet."""
+    assert ENTRIES["openai-api"].hosts == ("api.openai.com",)
+    assert ENTRIES["anthropic-api"].hosts == ("api.anthropic.com",)
     assert all(entry.route == entry.id for entry in ENTRIES.values())
     assert all((entry.scheme, entry.port) == ("https", 443) for entry in ENTRIES.values())
     assert not any(entry.is_private_ok for entry in ENTRIES.values())
+    assert all(entry.is_packaged for entry in ENTRIES.values())
+
+
+def test_every_contract_has_a_policy() -> None:
+    """What the registry routes, the library speaks of, and the other way round."""
+    spoken = {path.name.removesuffix(".yaml") for path in LIBRARY.glob("[hr]o*s/*.yaml")}
+    spoken = {name for name in spoken if not name.endswith(".test")}
+    assert set(ENTRIES) == spoken - {"self-hosted"}
+
+
+def test_routers_hand_on_to_contracts_of_the_registry() -> None:
+    """Who may stand behind a router is itself an entry."""
+    routers = [entry for entry in ENTRIES.values() if entry.router]
+    assert {entry.id for entry in routers} == {"huggingface-router", "openrouter"}
+    assert all(set(entry.upstreams.values()) <= set(ENTRIES) for entry in routers)
 
 
 def test_entries_speak_known_formats() -> None:
@@ -70,20 +84,29 @@ def test_entries_speak_known_formats() -> None:
         ("openai-api", "gpt-3.5-turbo-0125", "gpt-3.5-turbo"),
         ("openai-api", "gpt-4-1106-preview", "gpt-4-turbo"),
         ("openai-api", "o1-2024-12-17", "o1"),
-        ("openai-api", "claude-sonnet-4", None),
+        ("openai-api", "claude-sonnet-4", "openai-api/claude-sonnet-4"),
         ("openai-api", "ft:gpt-4o-2024-08-06:acme::abc", None),
-        ("openai-api", "gpt-99-2030-01-01", None),
+        ("openai-api", "gpt-99-2030-01-01", "openai-api/gpt-99"),
         ("openai-api", "", None),
         ("anthropic-api", "claude-sonnet-4-0", "claude-sonnet-4"),
         ("anthropic-api", "claude-sonnet-4-20250514", "claude-sonnet-4"),
         ("anthropic-api", "claude-3-5-haiku-latest", "claude-3-5-haiku"),
         ("anthropic-api", "claude-3-5-haiku-20241022", "claude-3-5-haiku"),
         ("anthropic-api", "claude-opus-4-1@20250805", "claude-opus-4-1"),
-        ("anthropic-api", "claude-opus-4-1-20250805-x", None),
+        ("anthropic-api", "claude-opus-4-1-20250805-x", "anthropic-api/claude-opus-4-1-20250805-x"),
+        ("aws-bedrock", "meta.llama3-8b-instruct-v1:0", "meta-llama-3-8b-instruct"),
+        ("aws-bedrock", "us.amazon.nova-pro-v1:0", "nova-pro"),
+        (
+            "fireworks",
+            "accounts/fireworks/models/llama-v3p3-70b-instruct",
+            "llama-3.3-70b-instruct",
+        ),
+        ("openrouter", "meta-llama/llama-3.3-70b-instruct:free", "llama-3.3-70b-instruct"),
+        ("mistral", "mistral-large-latest", "mistral/mistral-large"),
     ],
 )
 def test_names_on_the_wire_have_one_id(entry: str, name: str, canonical: str | None) -> None:
-    """Aliases and dated snapshots map to one canonical id; a name nobody listed has none."""
+    """Aliases and dated snapshots map to one id; a name nobody listed is a product of the contract."""
     assert model_id(ENTRIES[entry], name) == canonical
 
 
@@ -129,7 +152,7 @@ def test_refusals_follow_the_first_format() -> None:
         {"base_path": "v1"},
         {"base_path": "/v1/"},
         {"formats": []},
-        {"formats": ["cohere.v2"]},
+        {"formats": ["unheard.of"]},
         {"connect": "127.0.0.1"},
         {"connect": ":80"},
         {"connect": "x:0"},

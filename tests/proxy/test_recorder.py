@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,19 +58,54 @@ async def test_what_is_awaited_is_durable(ledger: Ledger, recorder: Recorder) ->
 
 async def test_many_callers_share_commits(ledger: Ledger, recorder: Recorder) -> None:
     """Two hundred calls at once take far fewer transactions, and each caller gets its own places."""
-    commits: list[None] = []
-    event.listen(ledger.database.engine, "commit", lambda _: commits.append(None))
+    commits: list[None] = []  # the writer takes a connection for each
+    event.listen(ledger.database.engine, "checkout", lambda *_: commits.append(None))
     calls = [call() for _ in range(200)]
     async with asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(recorder.append(one)) for one in calls]
     places = [task.result()[0] for task in waiting]
     assert sorted(places) == list(range(200))
-    assert len(commits) < 100
+    assert 0 < len(commits) < 100
     with ledger.database.read() as connection:
         for place, one in zip(places, calls, strict=True):
             found = entry_by_id(connection, one.entry.id)
             assert found is not None
             assert found.seq == place
+
+
+async def test_what_comes_close_together_shares_a_commit(ledger: Ledger) -> None:
+    """After a commit the writer rests for the pace, and then writes all that has come meanwhile."""
+    recorder = Recorder(ledger.log, pace_s=0.3)
+    commits: list[None] = []
+    event.listen(ledger.database.engine, "checkout", lambda *_: commits.append(None))
+    await recorder.append(admin())
+    assert len(commits) == 1
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(5):
+            tasks.create_task(recorder.append(admin()))
+            await asyncio.sleep(0.01)
+    assert len(commits) == 2
+    await asyncio.to_thread(recorder.close)
+    assert ledger.log.size == 6
+
+
+async def test_a_commit_wakes_a_loop_once(ledger: Ledger, recorder: Recorder) -> None:
+    """However many callers of a loop wait for a commit, the writer's thread wakes the loop once."""
+    loop, wakes = asyncio.get_running_loop(), list[object]()
+    wake = loop.call_soon_threadsafe
+
+    def counted(callback: Callable[..., object], *given: object) -> asyncio.Handle:
+        wakes.append(callback)
+        return wake(callback, *given)
+
+    with ledger.log.exclusive():
+        # The writer takes the first and waits for the lock; the others gather behind it.
+        waiting = [asyncio.ensure_future(recorder.append(admin())) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        loop.call_soon_threadsafe = counted  # type: ignore[assignment,method-assign] # how it is counted
+    await asyncio.gather(*waiting)
+    del loop.call_soon_threadsafe
+    assert len(wakes) <= 2
 
 
 def test_a_caller_without_a_loop_may_append(ledger: Ledger, recorder: Recorder) -> None:

@@ -1,5 +1,6 @@
 """Claims on routing: one way for both modes, canonical paths, no way around the registry."""
 
+import json
 from dataclasses import replace
 from importlib.resources import files
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import RouteError, SettingsError
+from proxy.providers import Entry, entry_of, packaged_entries
 from proxy.route import (
     Registry,
     Route,
@@ -223,3 +225,82 @@ def test_entries_do_not_share_names(change: dict[str, str], what: str) -> None:
     assert caught.value.code == "duplicate-teacher"
     assert caught.value.message.startswith(what)
     assert "is taken by `openai-api`" in caught.value.message
+
+
+def _entry(id_: str, **change: object) -> Entry:
+    """A provider's contract that differs from another where this says so."""
+    written = {
+        "id": id_,
+        "provider": "acme",
+        "hosts": ["api.acme.test"],
+        "prefix": id_,
+        "paths": ["/*"],
+        "formats": ["openai.chat"],
+    }
+    (entry,) = packaged_entries(json.dumps([{**written, **change}]))
+    return entry
+
+
+def _found(registry: Registry, host: str, target: str) -> str | None:
+    """The id of the entry that a call to a host is routed by."""
+    way = registry.route(host=host, port=443, target=target)
+    return way.entry.id if isinstance(way, Route) else None
+
+
+def test_contracts_share_a_host_by_path() -> None:
+    """The first contract that covers the path counts; what none covers names the first."""
+    registry = Registry([_entry("a", paths=["/v1/*"]), _entry("b", paths=["/anthropic/*"])])
+    assert _found(registry, "api.acme.test", "/v1/x") == "a"
+    assert _found(registry, "api.acme.test", "/anthropic/v1/messages") == "b"
+    way = registry.route(host="api.acme.test", port=443, target="/other")
+    assert isinstance(way, Unlisted)
+    assert way.entry is not None
+    assert way.entry.id == "a"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "is_match"),
+    [
+        ("*.acme.test", "x.acme.test", True),
+        ("*.acme.test", "x.y.acme.test", True),
+        ("*.acme.test", "acme.test", False),
+        ("*.acme.test", "xacme.test", False),
+        ("*.acme.test", "x.acme.test.evil.test", False),
+        ("run.*.acme.test", "run.eu-1.acme.test", True),
+        ("run.*.acme.test", "run.a.b.acme.test", False),
+        ("run.*.acme.test", "run..acme.test", False),
+        ("*-run.acme.test", "eu-1-run.acme.test", True),
+        ("*-run.acme.test", "a.b-run.acme.test", False),
+    ],
+)
+def test_patterns_of_hosts(pattern: str, host: str, is_match: bool) -> None:  # noqa: FBT001 - a case of the table
+    """A star is a part of one label, or at the start whole labels; dots are dots."""
+    registry = Registry([_entry("a", hosts=[pattern])])
+    assert (_found(registry, host, "/v1/x") == "a") is is_match
+
+
+def test_base_url_mode_needs_one_host() -> None:
+    """An entry of many hosts is dialled at the one that the settings name, or says how to name it."""
+    entry = _entry("a", hosts=["*.acme.test"])
+    with pytest.raises(RouteError, match="stands for every host") as caught:
+        Registry([entry]).route(host=None, port=None, target="/a/v1/x")
+    assert (caught.value.code, "endpoints" in caught.value.help) == ("no-endpoint", True)
+    way = Registry([entry], {"a": "mine.acme.test"}).route(host=None, port=None, target="/a/v1/x")
+    assert isinstance(way, Route)
+    assert (way.host, way.target) == ("mine.acme.test", "/v1/x")
+
+
+def test_a_teacher_of_ones_own_takes_no_providers_host() -> None:
+    """Only contracts of providers share hosts."""
+    with pytest.raises(SettingsError, match=r"host `api\.acme\.test`"):
+        Registry([_entry("a"), entry_of(TEACHER.model_copy(update={"host": "api.acme.test"}))])
+
+
+def test_an_escaped_slash_stays_where_names_hold_it() -> None:
+    """Refused elsewhere; where a contract says so it is kept, and never read as a slash."""
+    target = "/model/arn%3Aa%2fb/converse"
+    assert canonical_path(target, has_escaped_slash=True) == "/model/arn%3Aa%2Fb/converse"
+    with pytest.raises(RouteError):
+        canonical_path(target)
+    with pytest.raises(RouteError):
+        canonical_path("/model/%2e%2e%5C/x", has_escaped_slash=True)

@@ -47,6 +47,7 @@ def test_what_is_not_said_has_its_default() -> None:
     assert (settings.unlisted, settings.delivery, settings.keep_wire) == ("tunnel", "stream", False)
     assert (settings.upstream.ca, settings.upstream.timeout_s) == (None, 600.0)
     assert settings.limits.request_bytes == 33_554_432
+    assert settings.limits.unannounced_bytes == 4_194_304
     assert settings.limits.answer_bytes == 67_108_864
     assert settings.limits.queue == 4096
     assert (settings.drain_s, settings.checkpoint_every_s) == (30.0, 600.0)
@@ -70,6 +71,18 @@ def test_paths_lie_in_the_workspace() -> None:
     assert all(path is not None and path.is_relative_to("/w") for path in paths)
     assert read(MINIMAL).upstream_ca is None
     assert read(MINIMAL + "upstream: {ca: /etc/ca.pem}\n").upstream_ca == Path("/etc/ca.pem")
+
+
+def test_a_body_without_a_length_has_a_limit_of_its_own() -> None:
+    """It is never above that of all bodies: it follows that one down, and may not be set higher."""
+    both = read(MINIMAL + "limits: {request_bytes: 500, unannounced_bytes: 400}\n").limits
+    low = read(MINIMAL + "limits: {request_bytes: 500}\n").limits
+    high = read(MINIMAL + "limits: {request_bytes: 50000000}\n").limits
+    assert [each.unannounced_bytes for each in (both, low, high)] == [400, 500, 4_194_304]
+    for limits in ("{request_bytes: 500, unannounced_bytes: 501}", "{unannounced_bytes: 40000000}"):
+        (error,) = errors_of(MINIMAL + f"limits: {limits}\n")
+        assert "`unannounced_bytes` is larger than `request_bytes`" in error.message
+        assert "raise `request_bytes`" in error.help
 
 
 def test_settings_cannot_change() -> None:
@@ -178,7 +191,10 @@ def test_a_suggestion_is_made() -> None:
     (near,) = errors_of(MINIMAL + "workres: 2\n")
     (far,) = errors_of(MINIMAL + "limits: {zzz: 2}\n")
     assert near.help == "did you mean `workers`?"
-    assert far.help == "the keys here are `answer_bytes`, `queue`, `request_bytes`"
+    assert (
+        far.help
+        == "the keys here are `answer_bytes`, `queue`, `request_bytes`, `unannounced_bytes`"
+    )
 
 
 def test_all_mistakes_are_found_at_once() -> None:

@@ -19,6 +19,7 @@ from proxy.cli import main
 from proxy.cli.init import make_workspace
 from proxy.cli.openledger import Ledger, open_ledger
 from proxy.clock import utc_now
+from proxy.counting import Counting
 from proxy.exchange import Outcome, RequestHead
 from proxy.gate import Forward
 from proxy.identity import Caller
@@ -170,6 +171,7 @@ class Workshop:
             services = Services(
                 bundle=bundle,
                 recorder=recorder,
+                counting=Counting(bundle, bytes(32)),
                 worker="worker-1",
                 keep_wire=False,
                 request_limit_bytes=2**20,

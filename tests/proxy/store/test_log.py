@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
+from proxy.clock import new_id
 from proxy.errors import CanonicalError, ForkError, LedgerBusy, LedgerError
-from proxy.ledger.canonical import parse_canonical
+from proxy.ledger.canonical import canonical, parse_canonical
 from proxy.ledger.closure import policy_digest
-from proxy.ledger.entry import MAX_LEAF_BYTES, AdminEntry
+from proxy.ledger.entry import MAX_LEAF_BYTES, AdminEntry, parse_entry
 from proxy.ledger.merkle import (
     consistency_proof,
     leaf_hash,
@@ -25,7 +26,16 @@ from proxy.store.log import Document, Log, Pending, leaf_of
 from proxy.store.queries import documents, entries, node_reader
 from proxy.store.session import STORAGE, open_database
 from proxy.store.tables import BodyRow, CallRow, EntryRow, SaltRow, SubtreeRow
-from tests.proxy.store.ledgers import URL, Ledger, admin, call, exchange, open_ledger
+from tests.proxy.store.ledgers import (
+    URL,
+    Ledger,
+    admin,
+    call,
+    exchange,
+    judgement,
+    open_ledger,
+    refused,
+)
 
 
 def _hashes(ledger: Ledger) -> list[bytes]:
@@ -161,6 +171,17 @@ def test_a_leaf_is_canonical_with_its_defaults() -> None:
     assert {"v", "kind", "reason"} < data.keys()
 
 
+@pytest.mark.parametrize(
+    "pending",
+    [call(), exchange(new_id()), refused(verdict="forbid")[1], admin(), judgement(new_id())],
+    ids=lambda pending: pending.entry.kind,
+)
+def test_a_leaf_says_all_that_its_entry_says(pending: Pending) -> None:
+    """A leaf is what pydantic makes of the entry, records in it included, in canonical form."""
+    assert leaf_of(pending.entry) == canonical(pending.entry.model_dump(mode="json"))
+    assert parse_entry(leaf_of(pending.entry)) == pending.entry
+
+
 def test_what_has_no_canonical_form_is_refused(ledger: Ledger) -> None:
     """Half a surrogate pair has no canonical bytes, so the entry is refused."""
     pending = admin()
@@ -289,17 +310,29 @@ def test_a_disk_that_turns_read_only_is_told(ledger: Ledger) -> None:
 
 
 def test_an_append_costs_few_statements(ledger: Ledger) -> None:
-    """A batch of calls and their exchanges takes the same few statements whatever its length."""
+    """A batch of calls and their exchanges takes a few statements for each table, none to look up."""
     seen: list[str] = []
-    event.listen(
-        ledger.database.engine,
-        "before_cursor_execute",
-        lambda _c, _cur, statement, *_: seen.append(statement),
-    )
-    for count in (1, 20):
+
+    @event.listens_for(ledger.database.engine, "checkout")
+    def _listen(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_trace_callback(seen.append)
+
+    for count, most in ((1, 9), (16, 9), (20, 9 + 5)):
         seen.clear()
         calls = [call() for _ in range(count)]
         ledger.log.append([*calls, *(exchange(one.entry.id) for one in calls)])
-        assert len(seen) <= 10
+        assert len(seen) <= most
+        assert [each.split()[0] for each in seen].count("SELECT") == 1
     with ledger.database.read() as connection:
-        assert len(connection.execute(select(CallRow.seq)).all()) == 21
+        assert len(connection.execute(select(CallRow.seq)).all()) == 37
+
+
+def test_a_batch_that_is_known_in_part_is_appended_in_part(ledger: Ledger) -> None:
+    """Tried again with more, a batch adds what is new: bodies, calls and documents stand once."""
+    first = call()
+    ledger.log.append([first])
+    second = call()
+    end = exchange(first.entry.id)
+    assert ledger.log.append([first, second, end]) == [0, 1, 2]
+    assert ledger.log.append([first, second, end]) == [0, 1, 2]
+    assert ledger.log.root() == root_of(_hashes(ledger))

@@ -10,8 +10,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import insert
 
-from proxy.errors import LedgerError
-from proxy.store.session import STORAGE, open_database
+from proxy.errors import LedgerBusy, LedgerError
+from proxy.store.session import STORAGE, RuleBrokenError, open_database
 from proxy.store.tables import SCHEMA, Row, SaltRow
 from tests.proxy.store.ledgers import URL
 
@@ -208,3 +208,47 @@ def test_errors_show_no_salt(tmp_path: Path) -> None:
         connection.execute(insert(SaltRow), {"seal": None, "salt": salt})
     database.close()
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_a_driver_writes_is_there_when_its_block_ends(tmp_path: Path) -> None:
+    """The driver's own cursor writes in one transaction, and holds the database from its start."""
+    database = open_database(URL, directory=tmp_path)
+    other = sqlite3.connect(tmp_path / "inbond.db", isolation_level=None, timeout=0)
+    with database.drive() as driver:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        driver.exec_driver_sql("INSERT INTO salt VALUES ('seal', x'00')", ())
+        assert other.execute("SELECT count(*) FROM salt").fetchall() == [(0,)]
+    assert other.execute("SELECT count(*) FROM salt").fetchall() == [(1,)]
+    other.close()
+    database.close()
+
+
+def test_a_driver_whose_block_raises_leaves_nothing(tmp_path: Path) -> None:
+    """A rule of the database that is broken undoes all of the block, and is told without values."""
+    database = open_database(URL, directory=tmp_path)
+    row = (bytes.fromhex("63616e617279").decode(), b"\x00")
+    with pytest.raises(RuleBrokenError, match="unique constraint failed") as caught:  # noqa: SIM117, PT012 - the first statement must have worked
+        with database.drive() as driver:
+            driver.exec_driver_sql("INSERT INTO salt VALUES (?, ?)", row)
+            driver.exec_driver_sql("INSERT INTO salt VALUES (?, ?)", row)
+    assert caught.value.where.endswith("inbond.db")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+    with database.drive() as driver:
+        assert driver.exec_driver_sql("SELECT count(*) FROM salt", ()).fetchall() == [(0,)]
+    database.close()
+
+
+def test_a_driver_waits_for_the_database_and_says_so(tmp_path: Path) -> None:
+    """Another program that holds the database makes a driver busy; another mistake is told as such."""
+    database = open_database(URL, directory=tmp_path, busy_timeout_s=0.05)
+    other = sqlite3.connect(tmp_path / "inbond.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerBusy, match="another program has held"), database.drive():
+        pass
+    other.close()
+    with pytest.raises(LedgerError, match="no such table: absent") as caught:  # noqa: SIM117 - the block under test is the inner one
+        with database.drive() as driver:
+            driver.exec_driver_sql("SELECT * FROM absent", ())
+    assert caught.value.code == STORAGE
+    database.close()

@@ -1,8 +1,8 @@
 """Transcripts of wire formats: bytes, their cuts and the exchange expected, played to a reader.
 
 Each is a YAML file `transcripts/<format>/<case>.yaml` made by us from a provider's public reference,
-which its `source` names. `expected` holds what differs from a value's defaults. `path` and `query` are
-given where they say something; an answer in binary frames is given as `answer_base64`.
+which its `source` names. `expected` holds what differs from a value's defaults. `method`, `path` and
+`query` are given where they say something; an answer in binary frames is given as `answer_base64`.
 """
 
 import base64
@@ -23,7 +23,18 @@ from proxy.wire.format import Reader
 FOLDER = Path(__file__).parent / "transcripts"
 PATHS = {
     "openai.chat": "/v1/chat/completions",
+    "openai.responses": "/v1/responses",
+    "openai.completions": "/v1/completions",
+    "openai.embeddings": "/v1/embeddings",
+    "openai.moderations": "/v1/moderations",
+    "openai.images": "/v1/images/generations",
+    "openai.audio": "/v1/audio/speech",
     "anthropic.messages": "/v1/messages",
+    "bedrock.converse": "/model/acme.small-v1%3A0/converse",
+    "bedrock.invoke": "/model/acme.small-v1%3A0/invoke",
+    "cohere.v1": "/v1/chat",
+    "cohere.v2": "/v2/chat",
+    "gemini.generateContent": "/v1beta/models/small-1:generateContent",
     "ollama.chat": "/api/chat",
     "ollama.generate": "/api/generate",
 }
@@ -34,6 +45,7 @@ class Transcript:
     """One transcript, as its file says."""
 
     wire_format: str
+    method: str
     path: str
     query: str
     source: str
@@ -55,6 +67,7 @@ def load(path: Path) -> Transcript:
     binary = written.pop("answer_base64", None)
     return Transcript(
         wire_format=path.parent.name,
+        method=written.pop("method", "POST"),
         path=written.pop("path", None) or PATHS[path.parent.name],
         query=written.pop("query", ""),
         request=written.pop("request").encode(),
@@ -73,7 +86,7 @@ def cases(wire_format: str) -> dict[str, Transcript]:
 
 def begin(transcript: Transcript) -> Reader:
     """A reader that has read the request and the head of the answer."""
-    head = RequestHead(method="POST", path=transcript.path, query=transcript.query)
+    head = RequestHead(method=transcript.method, path=transcript.path, query=transcript.query)
     wire_format = format_for(head, [transcript.wire_format])
     assert wire_format is not None
     reader = wire_format.reader(head)

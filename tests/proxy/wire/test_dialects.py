@@ -11,6 +11,8 @@ from proxy.wire.dialects import FORMATS, format_for
     [
         ("openai.chat", "POST", "/v1/chat/completions", "openai.chat", "chat"),
         ("openai.chat", "GET", "/v1/models", "plain", "models"),
+        ("openai.images", "POST", "/v1/images/edits", "openai.images", "image"),
+        ("openai.audio", "POST", "/v1/audio/transcriptions", "openai.audio", "audio"),
         ("anthropic.messages", "POST", "/v1/messages", "anthropic.messages", "chat"),
         ("anthropic.messages", "POST", "/v1/messages/count_tokens", "plain", "count-tokens"),
         ("anthropic.messages", "GET", "/v1/models/claude-x", "plain", "models"),

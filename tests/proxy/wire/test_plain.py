@@ -2,8 +2,9 @@
 
 import pytest
 
-from proxy.exchange import Request, RequestHead, ResponseHead
-from proxy.wire.plain import Plain
+from proxy.errors import WireError
+from proxy.exchange import Headers, Request, RequestHead, ResponseHead
+from proxy.wire.plain import ModelCall, Plain
 from proxy.wire.reading import NO_RESPONSE
 
 MODELS = Plain("models", method="GET", suffixes=("/models", "/models/*"))
@@ -54,3 +55,50 @@ def test_a_body_is_read_where_there_is_one() -> None:
     reader = count.reader(RequestHead(method="POST", path="/count"))
     assert reader.request(b"{}") == asked
     assert reader.finish().request == asked
+
+
+IMAGES = ModelCall("openai.images", "image", suffixes=("/images/edits",))
+FORM = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n--b--'
+FORM_TYPE = (("content-type", "multipart/form-data; boundary=b"),)
+
+
+def _asked(body: bytes, *, path: str = "/v1/images/edits", headers: Headers = ()) -> Request:
+    return IMAGES.reader(RequestHead(method="POST", path=path, headers=headers)).request(body)
+
+
+def test_the_model_of_a_call_is_read() -> None:
+    """The model asked for an image or a voice is read from JSON or a form, and nothing else is."""
+    asked = Request(
+        wire_format="openai.images", operation="image", model_asked="m", is_streamed=False
+    )
+    assert _asked(b'{"model": "m", "prompt": "A lake"}') == asked
+    assert _asked(FORM % (b"model", b"m"), headers=FORM_TYPE) == asked
+    assert _asked(FORM % (b"image", b"m"), headers=FORM_TYPE).model_asked is None
+    assert _asked(b"{}").model_asked is None
+    assert _asked(b'{"stream": true}').is_streamed
+    assert _asked(FORM % (b"stream", b"true"), headers=FORM_TYPE).is_streamed
+
+
+def test_the_deployment_of_a_call_is_read() -> None:
+    """A deployment in the path is asked, whatever the body names."""
+    path = "/openai/deployments/d/images/edits"
+    assert _asked(b'{"model": "m"}', path=path).model_asked == "d"
+    reader = IMAGES.reader(RequestHead(method="POST", path=path))
+    assert reader.finish().request.model_asked == "d"
+
+
+def test_a_call_that_names_two_models_is_refused() -> None:
+    """A form with a field twice is two requests to two readers."""
+    part = FORM % (b"model", b"m")
+    with pytest.raises(WireError, match="`model` twice") as caught:
+        _asked(
+            part.removesuffix(b"--") + b"\r\n" + part.removeprefix(b"--b\r\n"), headers=FORM_TYPE
+        )
+    assert (caught.value.code, caught.value.where) == ("duplicate-key", "$.model")
+
+
+def test_a_body_that_cannot_be_read_is_refused() -> None:
+    """What names its model in a way that cannot be read is not passed on."""
+    for body, headers in ((b"model=m", ()), (b"", FORM_TYPE), (b'{"model": 3}', ())):
+        with pytest.raises(WireError):
+            _asked(body, headers=headers)

@@ -218,3 +218,24 @@ def test_the_providers_request_id(name: str) -> None:
     """The provider's own id for the call is kept from its header."""
     head = ResponseHead(status=200, headers=((name, "req_1"),))
     assert _played(head).provider_request_id == "req_1"
+
+
+@pytest.mark.parametrize(
+    ("header", "said", "served"),
+    [
+        ("x-ms-served-model", "our-word", "m-0125"),
+        ("x-ms-served-model", None, "m-0125"),
+        ("openai-model", "m", "m"),
+        ("openai-model", None, "m-0125"),
+    ],
+)
+def test_a_header_may_name_who_answered(header: str, said: str | None, served: str) -> None:
+    """Azure's header knows better than the body; another stands in for a body that says nothing."""
+    parts = Echo()
+    parts.model = said
+    for status, wanted in ((200, served), (400, said)):
+        reader = ExchangeReader(ASKED, _read, parts)
+        content_type = ("content-type", "application/json")
+        reader.respond(ResponseHead(status=status, headers=(content_type, (header, "m-0125"))))
+        reader.feed(b'{"say": "Hi"}')
+        assert reader.finish().answer.model_served == wanted

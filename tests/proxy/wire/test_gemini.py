@@ -1,0 +1,47 @@
+"""Claims on Google's own interface; what its answers say is in the transcripts."""
+
+import pytest
+
+from proxy.exchange import RequestHead
+from proxy.wire.dialects import format_for
+from proxy.wire.gemini import Gemini
+
+NAMES = ("gemini.generateContent",)
+VERTEX = "/v1/projects/p/locations/l/publishers/google/models/small-1"
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("/v1beta/models/small-1:generateContent", "chat"),
+        ("/v1beta/models/small-1:streamGenerateContent", "chat"),
+        (f"{VERTEX}:streamGenerateContent", "chat"),
+        ("/v1/projects/p/locations/l/endpoints/123:generateContent", "chat"),
+        ("/v1beta/tunedModels/mine:generateContent", "chat"),
+        ("/v1beta/models/small-1:countTokens", "count-tokens"),
+        ("/v1beta/models/small-1:embedContent", "embedding"),
+        ("/v1beta/models/small-1:batchEmbedContents", "embedding"),
+        ("/v1beta/models/small-1:batchGenerateContent", None),
+        (f"{VERTEX}:rawPredict", None),
+        ("/v1beta/interactions", None),
+    ],
+)
+def test_what_it_claims(path: str, operation: str | None) -> None:
+    """By the method after the model's name; what is not read here is nobody's."""
+    head = RequestHead(method="POST", path=path)
+    found = format_for(head, NAMES)
+    assert (None if found is None else found.claims(head)) == operation
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1beta/models/small-1:generateContent", "small-1"),
+        (f"{VERTEX}:generateContent", "small-1"),
+        ("/v1beta/tunedModels/mine:generateContent", "tunedModels/mine"),
+    ],
+)
+def test_the_path_names_the_model(path: str, model: str) -> None:
+    """What the path says is known of a call whose body never came."""
+    reader = Gemini().reader(RequestHead(method="POST", path=path))
+    assert reader.finish().request.model_asked == model
