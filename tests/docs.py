@@ -142,7 +142,7 @@ def facts_page() -> str:
             (_fact(spec) for spec in CATALOGUE.values()),
         ),
         "`counter.NAME` is a number that a policy's `counters` declare.\n"
-        "Nothing counts in this version, so it is unknown.",
+        "It counts calls that passed the request gate, the one being decided included.",
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from policies.bundle import Bundle, bundle_of
 from policies.checking import Checked, check
 from policies.diagnostics import Findings, Severity, Span
-from tests.policies.acme import DOCUMENTS, ORGANISATION, SUITE, approved
+from tests.policies.acme import DOCUMENTS, HOUSE, ORGANISATION, SUITE, approved
 
 ON = datetime(2026, 11, 24, tzinfo=UTC)
 LIBRARY = {path: text for path, text in DOCUMENTS.items() if path.startswith("library/")}
@@ -93,12 +93,22 @@ def test_a_survivor_says_what_to_add() -> None:
 
 def test_an_untested_rule_has_no_survivors_besides() -> None:
     """That no case reaches a rule is said once, not for each of its conditions."""
-    checked = check(approved({**DOCUMENTS, "tests/house.yaml": HOUSE_SUITE}), on=ON)
+    house = HOUSE.replace("    mode: shadow\n", "")
+    assert house != HOUSE
+    documents = {
+        **DOCUMENTS,
+        "organisation/house-rules.yaml": house,
+        "tests/house.yaml": HOUSE_SUITE,
+    }
+    checked = check(approved(documents), on=ON)
     assert checked.report is not None
-    assert checked.report.unhit_rules == ("house-rules/substituted-model",)
+    assert checked.mutation is not None
+    untested = "house-rules/substituted-model"
+    assert checked.report.unhit_rules == (untested,)
+    assert untested in {each.rule for each in checked.mutation.survivors}
     survivors = [each.message for each in checked.findings if each.code == "survivor"]
     assert survivors
-    assert not any("substituted-model" in message for message in survivors)
+    assert not any(untested in message for message in survivors)
 
 
 def test_the_score_can_be_left_out() -> None:

@@ -56,6 +56,16 @@ def test_two_permits_of_one_example_clash() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [("llama-*", "llama-3-*"), ("llama-3-8b", "llama-*"), ("llama-3", "llama-3"), ("*", "llama-3")],
+)
+def test_the_order_of_permits_does_not_matter(one: str, other: str) -> None:
+    """A clash is found whichever of a family and its member comes first."""
+    first, second = permit("one", about(one), "Llama"), permit("other", about(other), "Exa")
+    assert len(found(first, second)) == len(found(second, first)) == 1
+
+
+@pytest.mark.parametrize(
     "other",
     [
         replace(EXA, when=about("exa-*")),

@@ -179,6 +179,8 @@ def make(fact: str, op: Op, *values: str | int | bool, negated: bool = False) ->
         (make("route", "is", "a-1-*"), make("route", "is", "a-*", "b")),
         (make("route", "is", "*-1-a"), make("route", "is", "*-a")),
         (make("route", "is", "a"), make("route", "is", "*")),
+        (make("route", "is", "a"), make("route", "is", "a*")),
+        (make("route", "is", "a"), make("route", "is", "*a")),
         (make("route", "is", "a", negated=True), make("route", "is", "*")),
         (make("route", "is", "a"), make("route", "is", "b", negated=True)),
         (
@@ -201,6 +203,20 @@ def test_each_kind_of_test_finds_its_container(inner: Condition, outer: Conditio
     assert Containers([("outer", outer), ("else", make("region", "is", "eu"))]).of(inner) == [
         "outer"
     ]
+
+
+def test_an_alternative_that_never_holds_is_no_way_out() -> None:
+    """What contradicts itself lies anywhere, so the rest decides."""
+    (a,), (not_a,) = (
+        make("route", "is", "a", negated=negated).alternatives[0] for negated in (False, True)
+    )
+    inner = Condition(alternatives=((a, not_a), (a,)))
+    assert lies_in(inner, make("route", "is", "a-*", "a"))
+    assert not lies_in(inner, make("route", "is", "b"))
+    elsewhere = make("region", "is", "eu")
+    assert lies_in(
+        Condition(alternatives=((a, not_a), *elsewhere.alternatives)), make("region", "is", "eu")
+    )
 
 
 def test_few_are_tried() -> None:

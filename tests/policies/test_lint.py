@@ -283,6 +283,12 @@ def test_a_policy_without_dated_sources_is_read_again_too(days: int, expected: l
     assert all("was reviewed 181 days ago" in each.message for each in found)
 
 
+def test_a_policy_with_dated_sources_is_read_again_by_their_dates() -> None:
+    """Where sources say when they are due, the date of the whole file adds nothing."""
+    old = HOST.replace("reviewed: 2026-11-24", "reviewed: 2025-01-01")
+    assert codes({HOST_PATH: old}) == []
+
+
 def test_a_grant_for_the_exchanges_of_its_time_does_not_end() -> None:
     """What lifts for exchanges inside its window keeps doing so when the window is over."""
     perpetual = GRANT.replace("in_force:", "as_of: exchange\nin_force:")

@@ -258,6 +258,20 @@ def test_of_two_that_are_one_the_later_is_named() -> None:
     assert pairs(twin, WIDE) == pairs(WIDE, twin) == [("p/a-twin", "p/wide")]
 
 
+def test_a_party_of_many_rules_is_compared_as_well() -> None:
+    """Where a party has more rules than are compared all with all, the same are found."""
+    routes = [replace(NARROW.alternatives[0][0], values=(f"route-{at}",)) for at in range(30)]
+    many = [
+        replace(WIDE, id=f"p/{name}-{at:02}", when=Condition(alternatives=(tests,)))
+        for at, route in enumerate(routes)
+        for name, tests in (
+            ("all", (route,)),
+            ("some", (route, replace(route, fact="region", values=("eu",)))),
+        )
+    ]
+    assert sorted(pairs(*many)) == [(f"p/some-{at:02}", f"p/all-{at:02}") for at in range(30)]
+
+
 def test_the_strictest_container_is_named() -> None:
     """Of several that cover a rule the one that matters most is said."""
     inner = replace(INNER, effect=Effect.PERMIT)
