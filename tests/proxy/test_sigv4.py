@@ -47,8 +47,10 @@ def ours(target: str, body: bytes, key: AwsKey, headers: dict[str, str]) -> dict
     return {name.lower(): value for name, value in made}
 
 
-_SEGMENT = st.text("abcXYZ019-_.~:+ ü", min_size=1, max_size=12).map(
-    lambda text: quote(text, safe="")
+_SEGMENT = (
+    st.text("abcXYZ019-_.~:+ ü", min_size=1, max_size=12)
+    .filter(lambda text: text not in {".", ".."})  # such a path is refused before it is signed
+    .map(lambda text: quote(text, safe=""))
 )
 
 
