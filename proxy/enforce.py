@@ -50,9 +50,14 @@ def head_facts(
     account_id: str | None,
     student: Student | None,
 ) -> dict[str, Fact]:
-    """The facts known before the body is read: where, who, and the stamped student."""
+    """The facts known before the body is read: where, who, and the stamped student.
+
+    A router's own contract is the `route` until an answer says whose contract stands behind it.
+    """
     facts: dict[str, Fact] = dict(student.facts) if student is not None else {}
     facts |= {"route": entry.route, "operation": operation, "project": project}
+    if entry.router is not None:
+        facts["router"] = entry.router
     if account_id is not None:
         facts["account.id"] = account_id
     return facts
@@ -81,6 +86,8 @@ def body_facts(entry: Entry, request: Request) -> dict[str, Fact]:
 def answer_facts(entry: Entry, exchange: Exchange) -> dict[str, Fact]:
     """The facts an answer adds or corrects: `model.id` is now the model that answered.
 
+    Behind a router `route` is now the contract of whoever served, where the registry knows the name.
+
     That nothing was moderated or grounded is known only of an answer read to its end. Whether it
     quotes word for word no wire format states: a citation names a text, not how it was used.
     """
@@ -100,7 +107,15 @@ def answer_facts(entry: Entry, exchange: Exchange) -> dict[str, Fact]:
     served = _served(
         entry, plain_name(exchange.request.model_asked), plain_name(answer.model_served)
     )
-    return facts | served
+    return facts | _upstream(entry, answer) | served
+
+
+def _upstream(entry: Entry, answer: Answer) -> dict[str, Fact]:
+    """The contract behind a router, by the name the answer gives; an unknown name says nothing."""
+    if entry.router is None or answer.served_by is None:
+        return {}
+    route = entry.upstreams.get(answer.served_by)
+    return {} if route is None else {"route": route}
 
 
 def _served(entry: Entry, asked: str | None, served: str | None) -> dict[str, Fact]:

@@ -112,6 +112,8 @@ class Request:
     has_images: bool = False
     is_whole: bool = True
     """False where the prompt on the wire is not the whole prompt (state held by the provider)."""
+    retries: int | None = None
+    """How often the client's SDK had tried this call before; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,8 @@ class Answer:
 
     status: int
     model_served: str | None = None
+    served_by: str | None = None
+    """Who ran the model, in the words of a router that names its upstream."""
     response_id: str | None = None
     choices: tuple[Choice, ...] = ()
     usage: Usage | None = None

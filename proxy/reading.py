@@ -61,6 +61,7 @@ def _request(request: Request) -> dict[str, Json]:
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "wants_logprobs": request.wants_logprobs,
+        "retries": request.retries,
     }
 
 
@@ -83,6 +84,7 @@ def _answer(answer: Answer) -> dict[str, Json]:
     return {
         "status": answer.status,
         "model_served": answer.model_served,
+        "served_by": answer.served_by,
         "response_id": answer.response_id,
         "choices": [_choice(choice) for choice in answer.choices],
         "usage": _usage(answer.usage),

@@ -18,9 +18,12 @@ class AnthropicMessages:
         is_chat = head.method == "POST" and head.path.endswith("/v1/messages")
         return "chat" if is_chat else None
 
-    def reader(self, head: RequestHead) -> ExchangeReader:  # noqa: ARG002 - the body names the model
+    def reader(self, head: RequestHead) -> ExchangeReader:
         """A fresh reader for one exchange."""
         blank = Request(
             wire_format=self.name, operation="chat", model_asked=None, is_streamed=False
         )
-        return ExchangeReader(blank, read_request, MessageAssembly())
+        parts = MessageAssembly()
+        return ExchangeReader(
+            blank, read_request, parts, head=head, served_by=lambda: parts.served_by
+        )

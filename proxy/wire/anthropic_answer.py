@@ -7,9 +7,23 @@ here is a start that says everything.
 from proxy.errors import WireError
 from proxy.exchange import Choice, TeacherError, ToolCall, Usage
 from proxy.wire.document import Object, compact, count, object_, objects, read_object, text
+from proxy.wire.openai_error import error_of
 from proxy.wire.sse import Event
 
 __all__ = ["MessageAssembly"]
+
+_WORDS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+_SERVER_BLOCKS = frozenset(
+    {
+        "compaction",
+        "container_upload",
+        "fallback",
+        "mcp_tool_listing",
+        "mcp_tool_use",
+        "server_tool_use",
+    }
+)
+"""What the provider adds to a message, beside the results of its tools."""
 
 
 class _Block:
@@ -31,14 +45,11 @@ class _Block:
 
     @property
     def is_server_tool(self) -> bool:
-        return self.kind == "server_tool_use" or self.kind.endswith(
-            ("_tool_result", "mcp_tool_use")
-        )
+        return self.kind in _SERVER_BLOCKS or self.kind.endswith("_tool_result")
 
     @property
     def is_read(self) -> bool:
-        known = self.kind in {"text", "thinking", "redacted_thinking", "tool_use"}
-        return known or self.is_server_tool
+        return self.kind in _WORDS or self.is_server_tool
 
     def add(self, delta: Object, at: str) -> bool:
         """Add a piece; false where its kind is unknown."""
@@ -51,8 +62,8 @@ class _Block:
                 self._pieces.append(text(delta, "partial_json", at) or "")
             case "citations_delta":
                 self.has_citations = True
-            case "signature_delta":
-                pass  # the provider's own mark on its reasoning
+            case "signature_delta" | "compaction_delta":
+                pass  # the provider's own mark on its reasoning; its summary of what went before
             case _:
                 return False
         return True
@@ -68,6 +79,8 @@ class MessageAssembly:
 
     def __init__(self) -> None:
         self.model: str | None = None
+        self.served_by: str | None = None
+        """Who ran the model, where a router names its upstream."""
         self.response_id: str | None = None
         self.error: TeacherError | None = None
         self.problem: str | None = None
@@ -107,7 +120,7 @@ class MessageAssembly:
             case "message_stop":
                 self._stop()
             case "error":
-                self.error = _error(doc)
+                self.error = error_of(doc)
             case "ping" | "content_block_stop":
                 pass
             case _:
@@ -121,8 +134,10 @@ class MessageAssembly:
         """
         if doc.get("type") == "message":
             self._start(doc, "$")
-        elif doc.get("type") == "error":
-            self.error = _error(doc)
+            return
+        error = error_of(doc)
+        if doc.get("type") == "error" or error.message is not None:
+            self.error = error
         else:
             self.problem = "not-an-answer"
 
@@ -164,6 +179,8 @@ class MessageAssembly:
             raise _out_of_order("a second `message_start`")
         self._has_message = True
         self.model = text(message, "model", at) or None
+        upstream = message.get("provider")
+        self.served_by = upstream if isinstance(upstream, str) and upstream else None
         self.response_id = text(message, "id", at)
         for index, block in enumerate(objects(message, "content", at)):
             self._open(index, block, f"{at}.content[{index}]")
@@ -174,7 +191,9 @@ class MessageAssembly:
         if index in self._blocks or not self._has_message:
             raise _out_of_order(f"`content_block_start` of block {index}")
         self._blocks[index] = opened = _Block(block, at)
-        if not opened.is_read:
+        if opened.kind == "fallback":
+            self.problem = "model-changed"  # another model spoke before this block
+        elif not opened.is_read:
             self.problem = "unread-part"
 
     def _add(self, index: int, delta: Object) -> None:
@@ -215,16 +234,6 @@ def _usage(stated: Object) -> Usage:
         cache_write=count(stated, "cache_creation_input_tokens", at),
         reasoning=count(details, "thinking_tokens", f"{at}.output_tokens_details"),
         raw=stated,
-    )
-
-
-def _error(doc: Object) -> TeacherError:
-    error = doc.get("error")
-    fields = error if isinstance(error, dict) else {}
-    kind, message = fields.get("type"), fields.get("message")
-    return TeacherError(
-        type=kind if isinstance(kind, str) else None,
-        message=message if isinstance(message, str) else None,
     )
 
 

@@ -12,7 +12,7 @@ from proxy.wire.document import (
     read_object,
     text,
 )
-from proxy.wire.prompt import content_parts, entries_of, model_of, role_of, texts_of
+from proxy.wire.prompt import content_parts, entries_of, holds_file, model_of, role_of, texts_of
 
 __all__ = ["read_count_tokens", "read_request"]
 
@@ -54,7 +54,8 @@ def _read(body: bytes, wire_format: str, operation: str) -> Request:
         temperature=number(doc, "temperature"),
         has_system=bool(messages and messages[0].role == "system"),
         has_images=any(_has_image(entry) for entry in entries),
-        is_whole=doc.get("container") is None,
+        is_whole=doc.get("container") is None
+        and not any(holds_file(entry.get("content")) for entry in entries),
     )
 
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from proxy.exchange import RequestHead
 from proxy.wire.anthropic import AnthropicMessages
+from proxy.wire.anthropic_complete import AnthropicComplete
 from proxy.wire.anthropic_request import read_count_tokens
 from proxy.wire.bedrock import Bedrock
 from proxy.wire.cohere import Cohere
@@ -68,6 +69,7 @@ FORMATS: Mapping[str, tuple[WireFormat, ...]] = MappingProxyType(
         ),
         "anthropic.messages": (
             AnthropicMessages(),
+            AnthropicComplete(),
             Plain(
                 "count-tokens",
                 method="POST",

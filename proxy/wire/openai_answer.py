@@ -4,7 +4,8 @@ A stream's `delta` has the fields of `message`, in pieces, so both are added the
 """
 
 from proxy.exchange import Choice, Json, TeacherError, ToolCall, Usage
-from proxy.wire.document import Object, count, integer, object_, objects, read_object, text
+from proxy.wire.document import Object, count, integer, object_, objects, read_object, text, whole
+from proxy.wire.openai_error import error_of
 from proxy.wire.openai_request import tool_call
 from proxy.wire.prompt import content_parts
 from proxy.wire.sse import Event
@@ -12,6 +13,8 @@ from proxy.wire.sse import Event
 __all__ = ["ChatAssembly"]
 
 _UNREAD_FIELDS = ("audio", "images")
+_SOURCES = ("citations", "search_results", "search_info", "web_search")
+"""Where hosts that search list what they found, beside the choices."""
 
 
 class _Call:
@@ -62,7 +65,7 @@ class _ChoiceParts:
         self.refusal: list[str] = []
         self.finish_reason: str | None = None
         self.calls = _Calls()
-        self.server_tools: list[str] = []
+        self.server_tools: dict[int, str] = {}
         self.logprobs: list[Json] = []
         self.has_citations = False
         self.has_unread = False
@@ -72,7 +75,7 @@ class _ChoiceParts:
         self._add_content(said, at)
         self._add_reasoning(said, at)
         refusal = text(said, "refusal", at)
-        if refusal is not None:
+        if refusal:
             self.refusal.append(refusal)
         for position, call in enumerate(objects(said, "tool_calls", at)):
             index = integer(call, "index", at)
@@ -80,11 +83,17 @@ class _ChoiceParts:
         legacy = object_(said, "function_call", at)
         if legacy is not None:
             self.calls.add(tool_call({"function": legacy}, at), 0)
-        self.server_tools += [
-            text(tool, "type", at) or "unknown" for tool in objects(said, "executed_tools", at)
-        ]
+        self._add_server_tools(said, at)
         self.has_citations |= bool(objects(said, "annotations", at))
         self.has_unread |= any(said.get(field) for field in _UNREAD_FIELDS)
+
+    def _add_server_tools(self, said: Object, at: str) -> None:
+        """Add tools the host ran: a stream tells each when it begins and again with its result."""
+        for tool in objects(said, "executed_tools", at):
+            index = integer(tool, "index", at)
+            key = len(self.server_tools) if index is None else index
+            kind = text(tool, "type", at) or self.server_tools.get(key, "unknown")
+            self.server_tools[key] = kind
 
     def _add_content(self, said: Object, at: str) -> None:
         content = said.get("content")
@@ -105,6 +114,8 @@ class _ChoiceParts:
                         self.reasoning.append(text(piece, "text", at) or "")
                 else:
                     self.reasoning.append(text(part, "thinking", at) or "")
+            case "refusal":
+                self.refusal.append(text(part, "refusal", at) or "")
             case "reference":
                 self.has_citations = True
             case _:
@@ -118,11 +129,14 @@ class _ChoiceParts:
         for detail in objects(said, "reasoning_details", at):
             self.reasoning.append(text(detail, "text", at) or text(detail, "summary", at) or "")
 
-    def add_logprobs(self, given: Object, at: str) -> None:
-        """Add token log-probabilities; another shape than OpenAI's is kept as one element."""
-        if "content" in given:
+    def add_logprobs(self, given: Json, at: str) -> None:
+        """Add token log-probabilities; another shape than OpenAI's is kept as one element.
+
+        Together gives lists of its own, and in a stream the number of each token.
+        """
+        if isinstance(given, dict) and "content" in given:
             self.logprobs.extend(objects(given, "content", at))
-        else:
+        elif given is not None and given not in ({}, []):
             self.logprobs.append(given)
 
     def whole(self, index: int, *, has_citations: bool) -> Choice:
@@ -134,7 +148,7 @@ class _ChoiceParts:
             refusal="".join(self.refusal) if self.refusal else None,
             finish_reason=self.finish_reason,
             tool_calls=self.calls.whole(),
-            server_tools=tuple(self.server_tools),
+            server_tools=tuple(self.server_tools.values()),
             logprobs=self.logprobs or None,
             is_models_own=self.finish_reason != "content_filter",
             has_citations=has_citations or self.has_citations,
@@ -146,6 +160,8 @@ class ChatAssembly:
 
     def __init__(self) -> None:
         self.model: str | None = None
+        self.served_by: str | None = None
+        """Who ran the model, where a router names its upstream."""
         self.response_id: str | None = None
         self.error: TeacherError | None = None
         self.problem: str | None = None
@@ -178,9 +194,9 @@ class ChatAssembly:
             self._is_done = True
             return
         doc = read_object(event.data, of="an event of the stream")
-        if event.event == "error" and doc.get("error") is None:
-            self.error = _error(doc)
         self._add(doc)
+        if doc.get("error") is None:
+            self._add_bare_error(doc, is_marked=event.event == "error")
 
     def document(self, doc: Object) -> None:
         """Take the whole answer, or the body of an error.
@@ -190,10 +206,11 @@ class ChatAssembly:
         """
         if isinstance(doc.get("choices"), list) or doc.get("error") is not None:
             self._add(doc)
-            if len(self._choices) < len(objects(doc, "choices")):
-                self.problem = "not-an-answer"  # two choices under one index
+            is_shared = len(self._choices) < len(objects(doc, "choices"))
+            if is_shared or not (self._choices or self.error):
+                self.problem = "not-an-answer"  # two choices under one index, or none
             return
-        error = _error(doc)
+        error = error_of(doc)
         if error == TeacherError():
             self.problem = "not-an-answer"
         else:
@@ -203,13 +220,31 @@ class ChatAssembly:
         self._add_identity(doc)
         for position, choice in enumerate(objects(doc, "choices")):
             self._add_choice(choice, position)
-        usage = object_(doc, "usage") or object_(object_(doc, "x_groq") or {}, "usage")
-        if usage:
-            self._usage = _usage(usage)
-        if doc.get("citations") or doc.get("search_results"):
+        groq = object_(doc, "x_groq") or {}
+        self._count(object_(doc, "usage") or object_(groq, "usage", "$.x_groq"))
+        if any(doc.get(name) for name in _SOURCES):
             self._has_citations = True
-        if doc.get("error") is not None:
-            self.error = _error(doc)
+        fault = doc if doc.get("error") is not None else groq  # Groq's reason to stop early
+        if fault.get("error") is not None:
+            self.error = error_of(fault)
+            self._add_failed(fault.get("error"))
+
+    def _add_bare_error(self, doc: Object, *, is_marked: bool) -> None:
+        """Take an error whose fields are those of the event itself, as some gateways send it."""
+        found = error_of(doc)
+        if is_marked or ("choices" not in doc and found.message is not None):
+            self.error = found
+
+    def _add_failed(self, error: Json) -> None:
+        """Take the words of a model that Groq found to be no call of a tool: they did come out."""
+        words = error.get("failed_generation") if isinstance(error, dict) else None
+        parts = self._choices.get(0)
+        if isinstance(words, str) and words and not (parts and parts.text):
+            self._choices.setdefault(0, _ChoiceParts()).text.append(words)
+
+    def _count(self, stated: Object | None) -> None:
+        if stated:
+            self._usage = _usage(stated)
 
     def _add_identity(self, doc: Object) -> None:
         model = text(doc, "model")
@@ -217,6 +252,11 @@ class ChatAssembly:
             if self.model is not None and model != self.model:
                 self.problem = "model-changed"  # who said which words is unknown
             self.model = model
+        upstream = doc.get("provider")
+        if isinstance(upstream, str) and upstream:
+            if self.served_by is not None and upstream != self.served_by:
+                self.problem = "provider-changed"
+            self.served_by = upstream
         self.response_id = self.response_id or text(doc, "id") or None
 
     def _add_choice(self, choice: Object, position: int) -> None:
@@ -231,14 +271,13 @@ class ChatAssembly:
         elif message is not None:
             parts = self._choices[key] = _ChoiceParts()
             parts.add(message, at)
-        logprobs = object_(choice, "logprobs", at)
-        if logprobs is not None:
-            parts.add_logprobs(logprobs, at)
+        parts.add_logprobs(choice.get("logprobs"), at)
+        self._count(object_(choice, "usage", at))  # where Moonshot's streams state it
         parts.finish_reason = text(choice, "finish_reason", at) or parts.finish_reason
         if parts.has_unread:
             self.problem = "unread-part"
         if choice.get("error") is not None or parts.finish_reason == "error":
-            self.error = _error(choice)
+            self.error = error_of(choice)
 
     def choices(self) -> tuple[Choice, ...]:
         """The choices in the order of their index."""
@@ -256,34 +295,28 @@ def _usage(stated: Object) -> Usage:
     at = "$.usage"
     asked = object_(stated, "prompt_tokens_details", at) or {}
     given = object_(stated, "completion_tokens_details", at) or {}
-    cached = count(asked, "cached_tokens", f"{at}.prompt_tokens_details")
-    if cached is None:  # DeepSeek's older name for it
-        cached = count(stated, "prompt_cache_hit_tokens", at)
     return Usage(
-        input=count(stated, "prompt_tokens", at),
-        output=count(stated, "completion_tokens", at),
-        total=count(stated, "total_tokens", at),
-        cache_read=cached,
-        cache_write=count(asked, "cache_write_tokens", f"{at}.prompt_tokens_details"),
-        reasoning=count(given, "reasoning_tokens", f"{at}.completion_tokens_details"),
+        input=whole(stated, "prompt_tokens", at),
+        output=whole(stated, "completion_tokens", at),
+        total=whole(stated, "total_tokens", at),
+        cache_read=_first(
+            (asked, "cached_tokens"),
+            (stated, "prompt_cache_hit_tokens"),  # DeepSeek's older name for it
+            (stated, "cached_tokens"),  # Moonshot's
+        ),
+        cache_write=_first(
+            (asked, "cache_write_tokens"),
+            (asked, "cache_creation_input_tokens"),  # Model Studio's
+        ),
+        reasoning=_first(
+            (given, "reasoning_tokens"),
+            (stated, "reasoning_tokens"),  # Perplexity's
+        ),
         raw=stated,
     )
 
 
-def _error(doc: Object) -> TeacherError:
-    """The error a body or chunk names: an object, a text, or fields of the body itself."""
-    found = doc.get("error")
-    if isinstance(found, str):
-        return TeacherError(message=found)
-    fields = found if isinstance(found, dict) else doc
-    return TeacherError(
-        type=_word(fields.get("type")),
-        code=_word(fields.get("code")),
-        message=_word(fields.get("message")) or _word(fields.get("detail")),
-    )
-
-
-def _word(value: Json) -> str | None:
-    if isinstance(value, str) or value is None:
-        return value
-    return str(value) if isinstance(value, int) else None
+def _first(*places: tuple[Object, str]) -> int | None:
+    """The first count that is stated in one of these places."""
+    found = (whole(stated, name, "$.usage") for stated, name in places)
+    return next((number for number in found if number is not None), None)

@@ -3,6 +3,7 @@
 from proxy.exchange import Request, RequestHead
 from proxy.wire.openai_answer import ChatAssembly
 from proxy.wire.openai_request import read_request
+from proxy.wire.paths import deployment_of
 from proxy.wire.reading import ExchangeReader
 
 __all__ = ["OpenAIChat"]
@@ -18,16 +19,16 @@ class OpenAIChat:
         is_chat = head.method == "POST" and head.path.endswith("/chat/completions")
         return "chat" if is_chat else None
 
-    def reader(self, head: RequestHead) -> ExchangeReader:  # noqa: ARG002 - the body names the model
+    def reader(self, head: RequestHead) -> ExchangeReader:
         """A fresh reader for one exchange."""
         parts = ChatAssembly()
 
         def read(body: bytes) -> Request:
-            request = read_request(body)
+            request = read_request(body, deployment=deployment_of(head.path))
             parts.wanted = request.n
             return request
 
         blank = Request(
             wire_format=self.name, operation="chat", model_asked=None, is_streamed=False
         )
-        return ExchangeReader(blank, read, parts)
+        return ExchangeReader(blank, read, parts, head=head, served_by=lambda: parts.served_by)

@@ -10,7 +10,7 @@ def error_of(doc: Object) -> TeacherError:
     """The error a body, chunk or event names; empty where it names none.
 
     It is an object or a text under `error`, or fields of the body itself (OpenAI's API reference,
-    Errors; FastAPI's `detail`; a text beside a `code`, as xAI words it). Nothing here is refused for
+    Errors; FastAPI's `detail`; a text beside a `code`, as xAI words it; `msg`, as Z.ai's gateway does). Nothing here is refused for
     its type: an error that cannot be read whole is still an error.
     """
     found = doc.get("error")
@@ -29,7 +29,7 @@ def error_of(doc: Object) -> TeacherError:
 
 
 def _message(fields: Object) -> str | None:
-    for name in ("message", "detail"):
+    for name in ("message", "detail", "msg"):
         if fields.get(name):
             return _text(fields[name])
     return None

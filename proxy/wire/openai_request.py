@@ -11,8 +11,9 @@ from proxy.wire.document import (
     objects,
     read_object,
     text,
+    whole,
 )
-from proxy.wire.prompt import content_parts, entries_of, model_of, role_of, texts_of
+from proxy.wire.prompt import content_parts, entries_of, holds_file, model_of, role_of, texts_of
 
 __all__ = ["read_request", "tool_call"]
 
@@ -20,32 +21,55 @@ _SYSTEM_ROLES = frozenset({"system", "developer"})
 _IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
 
 
-def read_request(body: bytes) -> Request:
-    """What a Chat Completions body asks.
+def read_request(body: bytes, *, deployment: str | None = None) -> Request:
+    """What a Chat Completions body asks; a deployment of the path answers whatever the body names.
 
     Raises:
         WireError: the body is not such a request; `where` is the JSON path.
     """
     doc = read_object(body, of="the request body")
     entries = entries_of(doc)
-    limit = count(doc, "max_completion_tokens")
+    limit = whole(doc, "max_completion_tokens")
     wanted = count(doc, "n")
     return Request(
         wire_format="openai.chat",
         operation="chat",
-        model_asked=model_of(doc),
+        model_asked=deployment or _model(doc),
         is_streamed=flag(doc, "stream"),
         messages=tuple(
             _message(entry, f"$.messages[{position}]") for position, entry in enumerate(entries)
         ),
         tools=_tools(doc),
         n=1 if wanted is None else wanted,
-        max_tokens=count(doc, "max_tokens") if limit is None else limit,
+        max_tokens=whole(doc, "max_tokens") if limit is None else limit,
         temperature=number(doc, "temperature"),
-        wants_logprobs=flag(doc, "logprobs") or bool(count(doc, "top_logprobs")),
+        wants_logprobs=_wants_logprobs(doc),
         has_system=any(entry.get("role") in _SYSTEM_ROLES for entry in entries),
         has_images=any(_has_image(entry) for entry in entries),
+        is_whole=not any(_is_held(entry) for entry in entries),
     )
+
+
+def _model(doc: Object) -> str:
+    """The model; where OpenRouter is given only a list to choose from, its first choice."""
+    names = doc.get("models")
+    if doc.get("model") is None and isinstance(names, list) and names:
+        first = names[0]
+        return model_of({"model": first})
+    return model_of(doc)
+
+
+def _wants_logprobs(doc: Object) -> bool:
+    """Whether log-probabilities are asked for: a flag, or their number as Together takes it."""
+    wanted = doc.get("logprobs")
+    is_number = isinstance(wanted, int) and not isinstance(wanted, bool)
+    asked = bool(count(doc, "logprobs")) if is_number else flag(doc, "logprobs")
+    return asked or bool(count(doc, "top_logprobs"))
+
+
+def _is_held(entry: Object) -> bool:
+    """Whether a part of a message lies with the provider: a file, or speech of an earlier answer."""
+    return holds_file(entry.get("content")) or entry.get("audio") is not None
 
 
 def _tools(doc: Object) -> Json:

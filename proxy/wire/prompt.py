@@ -1,9 +1,10 @@
 """What the request bodies of all JSON formats share: a model, messages, and content in parts."""
 
 from proxy.errors import WireError
+from proxy.exchange import Json
 from proxy.wire.document import Object, objects, text
 
-__all__ = ["content_parts", "entries_of", "model_of", "role_of", "texts_of"]
+__all__ = ["content_parts", "entries_of", "holds_file", "model_of", "role_of", "texts_of"]
 
 
 def model_of(doc: Object) -> str:
@@ -81,3 +82,15 @@ def content_parts(entry: Object, key: str, at: str) -> list[Object]:
 def texts_of(parts: list[Object], at: str) -> list[str]:
     """The texts of the parts that are text, in order; `at` is the JSON path of the list."""
     return [text(part, "text", f"{at}[]") or "" for part in parts if part.get("type") == "text"]
+
+
+def holds_file(content: Json) -> bool:
+    """Whether a part of a content, or a part within it, is a file that lies with the provider."""
+    if not isinstance(content, list):
+        return False
+    return any(isinstance(part, dict) and _is_file(part) for part in content)
+
+
+def _is_file(part: Object) -> bool:
+    inner = [part, *(value for value in part.values() if isinstance(value, dict))]
+    return any(each.get("file_id") for each in inner) or holds_file(part.get("content"))

@@ -9,18 +9,38 @@ from dataclasses import replace
 from typing import Protocol
 
 from proxy.errors import WireError
-from proxy.exchange import Answer, Choice, Exchange, Request, ResponseHead, TeacherError, Usage
+from proxy.exchange import (
+    Answer,
+    Choice,
+    Exchange,
+    Request,
+    RequestHead,
+    ResponseHead,
+    TeacherError,
+    Usage,
+)
 from proxy.wire.document import Object, read_object
+from proxy.wire.error_page import BOM, first_of, is_page, page_error
 from proxy.wire.framing import Framing, framing_of
 from proxy.wire.sse import Event
 
-__all__ = ["NO_RESPONSE", "Assembly", "ExchangeReader"]
+__all__ = ["NO_RESPONSE", "Assembly", "ExchangeReader", "retries_of"]
 
 NO_RESPONSE = 0
 """The status of an answer whose head never came."""
 
+_FIRST_ERROR = 400
+
 _SERVED_HEADERS = ("x-ms-served-model", "openai-model")
 """Where a host names the model that answered: before the body's word for it, and for want of one."""
+
+_UPSTREAM_HEADER = "x-inference-provider"
+"""Where Hugging Face's router names who ran the model."""
+
+_RETRY_HEADER = "x-stainless-retry-count"
+"""Where the SDKs of OpenAI, Anthropic, Groq and Together count the tries before this one."""
+
+_MAX_RETRIES = 1_000_000
 
 _REQUEST_ID_HEADERS = (
     "x-request-id",
@@ -84,7 +104,9 @@ class Assembly(Protocol):
 class ExchangeReader:
     """Reads one exchange: a `proxy.wire.format.Reader` for JSON bodies and event streams.
 
-    `framing` says by the head of the answer which frames follow, or None for one JSON body.
+    `framing` says by the head of the answer which frames follow, or None for one JSON body. `head` is
+    the request's, for what its headers say of the call; `served_by` gives who ran the model, where
+    the answer's body names its upstream.
     """
 
     def __init__(
@@ -94,8 +116,12 @@ class ExchangeReader:
         parts: Assembly,
         *,
         framing: Callable[[ResponseHead], Framing | None] = framing_of,
+        head: RequestHead | None = None,
+        served_by: Callable[[], str | None] | None = None,
     ) -> None:
-        self._request = blank
+        self._retries = None if head is None else retries_of(head)
+        self._served_by = served_by
+        self._request = replace(blank, retries=self._retries)
         self._read = read
         self._parts = parts
         self._head: ResponseHead | None = None
@@ -104,6 +130,7 @@ class ExchangeReader:
         self._body = bytearray()
         self._is_whole_body = False
         self._problem: str | None = None
+        self._page: TeacherError | None = None
         self._is_spent = False
 
     def request(self, body: bytes) -> Request:
@@ -112,7 +139,7 @@ class ExchangeReader:
         Raises:
             WireError: the body is not a request of this format.
         """
-        self._request = self._read(body)
+        self._request = replace(self._read(body), retries=self._retries)
         return self._request
 
     def respond(self, head: ResponseHead) -> None:
@@ -142,7 +169,7 @@ class ExchangeReader:
         """Whether the terminal frame, or the whole of a JSON body, has been read."""
         if self._frames is None and not self._is_spent and self._body.rstrip().endswith(b"}"):
             try:
-                doc = read_object(bytes(self._body), of="the answer")
+                doc = read_object(self._whole_body(), of="the answer")
             except WireError:
                 return False
             self._take_document(doc)
@@ -184,13 +211,27 @@ class ExchangeReader:
     def _end(self) -> None:
         if self._frames is None:
             if self._head is not None:
-                self._take_document(read_object(bytes(self._body), of="the answer"))
+                self._end_body(self._head.status)
         elif not self._parts.is_terminal:
             rest = self._frames.finish()
             try:
                 self._take(rest)
             except WireError as error:
                 raise WireError("the stream ends inside an event", code="cut-frame") from error
+
+    def _end_body(self, status: int) -> None:
+        """Read the whole body: of an error it need not be JSON, as gateways answer in pages."""
+        body, is_error = self._whole_body(), status >= _FIRST_ERROR
+        if is_error and is_page(body):
+            self._page = page_error(body)
+        elif is_error and body.startswith(b"["):
+            self._take_document(first_of(body))
+        else:
+            self._take_document(read_object(body, of="the answer"))
+
+    def _whole_body(self) -> bytes:
+        """The body without a byte order mark, which JSON may not have and hosts send (RFC 8259 §8.1)."""
+        return bytes(self._body).removeprefix(BOM)
 
     def _spend(self, error: WireError) -> None:
         self._is_spent = True
@@ -207,6 +248,7 @@ class ExchangeReader:
         return Answer(
             status=status,
             model_served=self._model_served() if is_sound else parts.model,
+            served_by=self._upstream(),
             response_id=parts.response_id,
             choices=parts.choices(),
             usage=parts.usage(),
@@ -221,9 +263,14 @@ class ExchangeReader:
         first, last = (None if head is None else head.header(name) for name in _SERVED_HEADERS)
         return first or self._parts.model or last
 
+    def _upstream(self) -> str | None:
+        """Who ran the model: the body's word for it, else the header's."""
+        said = None if self._served_by is None else self._served_by()
+        return said or (None if self._head is None else self._head.header(_UPSTREAM_HEADER))
+
     def _error(self) -> TeacherError | None:
         """The error that was told; Amazon says its kind in a header, with an address after a colon."""
-        error = self._parts.error
+        error = self._page or self._parts.error
         kind = None if self._head is None else self._head.header("x-amzn-errortype")
         if error is None or error.type is not None or kind is None:
             return error
@@ -234,3 +281,10 @@ class ExchangeReader:
             return None
         found = (self._head.header(name) for name in _REQUEST_ID_HEADERS)
         return next((value for value in found if value is not None), None)
+
+
+def retries_of(head: RequestHead) -> int | None:
+    """How often a client's SDK had tried a call before; None where its headers do not say."""
+    said = head.header(_RETRY_HEADER) or ""
+    is_count = said.isascii() and said.isdigit() and len(said) < len(str(_MAX_RETRIES))
+    return int(said) if is_count else None

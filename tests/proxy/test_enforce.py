@@ -28,6 +28,7 @@ from proxy.enforce import (
 )
 from proxy.exchange import Answer, Choice, Exchange, Request, TeacherError, Usage
 from proxy.ledger.canonical import canonical
+from proxy.providers import Entry
 from tests.policies.acme import DOCUMENTS as LETTER_DOCUMENTS
 from tests.policies.acme import ORGANISATION, digest
 from tests.proxy.calls import NOW, TEACHER, bundle
@@ -62,6 +63,7 @@ ANSWERS = st.builds(
     Answer,
     status=st.integers(0, 599),
     model_served=TEXT,
+    served_by=TEXT | st.just("Acme"),
     choices=CHOICES,
     usage=USAGES,
     error=st.none() | st.just(TeacherError(type="x")),
@@ -78,15 +80,18 @@ WHOLE = Answer(
 )
 
 
+ROUTER = replace(TEACHER, route="gate", router="gate", upstreams={"Acme": "acme-api"})
+
+
 def _answer_facts(answer: Answer, asked: str | None = "acme-1") -> dict[str, Fact]:
     exchange = Exchange(request=replace(ASKED, model_asked=asked), answer=answer)
     return answer_facts(TEACHER, exchange)
 
 
-@given(exchange=EXCHANGES)
-def test_every_fact_is_of_the_catalogue_and_fits_a_leaf(exchange: Exchange) -> None:
+@given(entry=st.sampled_from([TEACHER, ROUTER]), exchange=EXCHANGES)
+def test_every_fact_is_of_the_catalogue_and_fits_a_leaf(entry: Entry, exchange: Exchange) -> None:
     """Whatever the wire says, each fact is one of the catalogue, of its type, and canonical."""
-    facts = body_facts(TEACHER, exchange.request) | answer_facts(TEACHER, exchange)
+    facts = body_facts(entry, exchange.request) | answer_facts(entry, exchange)
     for name, value in facts.items():
         spec = spec_of(name)
         assert spec is not None
@@ -175,6 +180,31 @@ def test_nobody_is_stamped_where_nobody_is_declared() -> None:
     """Without a declared student or an account those facts are unknown."""
     facts = head_facts(TEACHER, "chat", project="support", account_id=None, student=None)
     assert facts.keys() == {"route", "operation", "project"}
+
+
+def test_a_router_is_known_from_the_head() -> None:
+    """Whoever hands calls on is the fact `router`; its own contract is the route for a while."""
+    facts = head_facts(ROUTER, "chat", project="support", account_id=None, student=None)
+    assert (facts["route"], facts["router"]) == ("gate", "gate")
+
+
+@pytest.mark.parametrize(
+    ("served_by", "route"),
+    [("Acme", "acme-api"), ("acme", "gate"), ("Other", "gate"), (None, "gate")],
+)
+def test_the_answer_names_the_contract_behind_a_router(served_by: str | None, route: str) -> None:
+    """The route is the upstream's where the registry knows its name, else still the router's own."""
+    asked = head_facts(ROUTER, "chat", project="support", account_id=None, student=None)
+    exchange = Exchange(request=ASKED, answer=replace(WHOLE, served_by=served_by))
+    facts = facts_at_response(asked, answer_facts(ROUTER, exchange))
+    assert (facts["route"], facts["router"]) == (route, "gate")
+
+
+def test_no_answer_moves_a_contract_that_is_no_routers() -> None:
+    """Where the registry knows no router, what an answer says of its server changes no route."""
+    entry = replace(ROUTER, router=None)
+    exchange = Exchange(request=ASKED, answer=replace(WHOLE, served_by="Acme"))
+    assert "route" not in answer_facts(entry, exchange)
 
 
 def test_a_body_gives_what_was_asked() -> None:

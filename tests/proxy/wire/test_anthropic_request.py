@@ -44,6 +44,9 @@ def test_parameters() -> None:
     request = read_request(_body(stream=True, temperature=0.5, tools=[tool], container="c1"))
     assert (request.is_streamed, request.temperature, request.tools) == (True, 0.5, [tool])
     assert not request.is_whole
+    assert read_request(_body()).is_whole
+    file = {"type": "document", "source": {"type": "file", "file_id": "f"}}
+    assert not read_request(_body({"role": "user", "content": [file]})).is_whole
 
 
 def test_the_system_prompt_is_the_first_message() -> None:

@@ -14,6 +14,7 @@ from proxy.wire.dialects import FORMATS, format_for
         ("openai.images", "POST", "/v1/images/edits", "openai.images", "image"),
         ("openai.audio", "POST", "/v1/audio/transcriptions", "openai.audio", "audio"),
         ("anthropic.messages", "POST", "/v1/messages", "anthropic.messages", "chat"),
+        ("anthropic.messages", "POST", "/v1/complete", "anthropic.complete", "completion"),
         ("anthropic.messages", "POST", "/v1/messages/count_tokens", "plain", "count-tokens"),
         ("anthropic.messages", "GET", "/v1/models/claude-x", "plain", "models"),
     ],
@@ -39,7 +40,6 @@ def test_operations_are_classified(
         ("openai.chat", "DELETE", "/v1/models/m"),
         ("anthropic.messages", "POST", "/v1/chat/completions"),
         ("anthropic.messages", "POST", "/v1/messages/batches"),
-        ("anthropic.messages", "POST", "/v1/complete"),
     ],
 )
 def test_everything_else_is_unclassified(name: str, method: str, path: str) -> None:

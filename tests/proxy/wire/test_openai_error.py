@@ -30,6 +30,7 @@ from proxy.wire.openai_error import error_of
         ({"detail": "d"}, TeacherError(message="d")),
         ({"detail": [{"msg": "d"}]}, TeacherError(message='[{"msg":"d"}]')),
         ({"message": "", "detail": "d"}, TeacherError(message="d")),
+        ({"code": 500, "msg": "m"}, TeacherError(code="500", message="m")),
         ({"ok": True}, TeacherError()),
     ],
 )

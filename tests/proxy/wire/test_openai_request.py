@@ -39,6 +39,28 @@ def test_parameters() -> None:
     assert _request(max_tokens=5).max_tokens == 5
     assert _request(top_logprobs=2).wants_logprobs
     assert not _request(top_logprobs=0).wants_logprobs
+    assert _request(logprobs=1).wants_logprobs
+    assert not _request(logprobs=0).wants_logprobs
+    assert _request(max_tokens=5.0).max_tokens == 5
+
+
+def test_who_is_asked() -> None:
+    """A deployment of the path answers; else the body's model; else the first of a router's list."""
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
+    assert read_request(body, deployment="mine").model_asked == "mine"
+    assert (
+        read_request(body.replace(b'"model": "m", ', b""), deployment="mine").model_asked == "mine"
+    )
+    assert _request(model=None, models=["a", "b"]).model_asked == "a"
+    assert _request(models=["a", "b"]).model_asked == "m"
+
+
+def test_what_lies_with_the_provider_is_not_on_the_wire() -> None:
+    """A file by id, or the speech of an earlier answer, is a part of the prompt that nobody sent."""
+    file = {"type": "file", "file": {"file_id": "f"}}
+    assert _request().is_whole
+    assert not _request({"role": "user", "content": [file]}).is_whole
+    assert not _request({"role": "assistant", "audio": {"id": "a"}}).is_whole
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])
@@ -110,6 +132,10 @@ def test_a_call_may_be_partial() -> None:
     [
         ({"model": None}, "missing-model", "$.model"),
         ({"model": 4}, "wrong-type", "$.model"),
+        ({"model": None, "models": []}, "missing-model", "$.model"),
+        ({"model": None, "models": [1]}, "wrong-type", "$.model"),
+        ({"logprobs": -1}, "wrong-type", "$.logprobs"),
+        ({"logprobs": "yes"}, "wrong-type", "$.logprobs"),
         ({"messages": None}, "missing-messages", "$.messages"),
         ({"messages": "Hi"}, "wrong-type", "$.messages"),
         ({"messages": ["Hi"]}, "wrong-type", "$.messages[0]"),

@@ -4,7 +4,7 @@ import pytest
 
 from proxy.errors import WireError
 from proxy.exchange import Json
-from proxy.wire.prompt import content_parts, entries_of, model_of, role_of, texts_of
+from proxy.wire.prompt import content_parts, entries_of, holds_file, model_of, role_of, texts_of
 
 TEXT: Json = {"type": "text", "text": "a"}
 
@@ -56,3 +56,21 @@ def test_texts_of_parts() -> None:
         {"type": "text"},
     ]
     assert texts_of(parts, "$.content") == ["a", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "is_held"),
+    [
+        (None, False),
+        ("file_id", False),
+        ([1, TEXT], False),
+        ([{"type": "file", "file_id": "f"}], True),
+        ([{"type": "file", "file_id": None}], False),
+        ([TEXT, {"type": "file", "file": {"file_id": "f"}}], True),
+        ([{"type": "tool_result", "content": [{"source": {"file_id": "f"}}]}], True),
+        ([{"type": "tool_result", "content": "f"}], False),
+    ],
+)
+def test_files_that_lie_with_the_provider(content: Json, is_held: bool) -> None:  # noqa: FBT001 - a case
+    """A file by id, in a part or within it, is not on the wire."""
+    assert holds_file(content) is is_held

@@ -1,11 +1,23 @@
 """Claims on the reader that all JSON formats share: framing, truncation, completeness."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.errors import WireError
-from proxy.exchange import Choice, Exchange, Request, ResponseHead, TeacherError, Usage
+from proxy.exchange import (
+    Choice,
+    Exchange,
+    Request,
+    RequestHead,
+    ResponseHead,
+    TeacherError,
+    Usage,
+)
 from proxy.wire.document import Object, text
-from proxy.wire.reading import NO_RESPONSE, ExchangeReader
+from proxy.wire.reading import NO_RESPONSE, ExchangeReader, retries_of
 from proxy.wire.sse import Event
 
 ASKED = Request(wire_format="echo", operation="chat", model_asked="m", is_streamed=True)
@@ -239,3 +251,73 @@ def test_a_header_may_name_who_answered(header: str, said: str | None, served: s
         reader.respond(ResponseHead(status=status, headers=(content_type, (header, "m-0125"))))
         reader.feed(b'{"say": "Hi"}')
         assert reader.finish().answer.model_served == wanted
+
+
+def _tried(said: str | None) -> RequestHead:
+    headers = () if said is None else (("x-stainless-retry-count", said),)
+    return RequestHead(method="POST", path="/v1/chat/completions", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("said", "retries"),
+    [(None, None), ("0", 0), ("2", 2), ("", None), ("-1", None), ("two", None), ("1" * 9, None)],
+)
+def test_retries_are_those_the_sdk_counts(said: str | None, retries: int | None) -> None:
+    """The count of an SDK's header is kept, before the body is read and after; else it is unknown."""
+    reader = ExchangeReader(ASKED, _read, Echo(), head=_tried(said))
+    assert reader.finish().request.retries == retries
+    reader = ExchangeReader(ASKED, _read, Echo(), head=_tried(said))
+    assert reader.request(b"x") == replace(ASKED, retries=retries)
+
+
+@given(said=st.text(max_size=12))
+def test_any_header_is_a_count_or_unknown(said: str) -> None:
+    """Whatever stands in the header, it is a small count or nothing."""
+    assert retries_of(_tried(said)) in {None, *range(1_000_000)}
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "upstream"),
+    [("Acme", "groq", "Acme"), (None, "groq", "groq"), ("Acme", None, "Acme"), (None, None, None)],
+)
+def test_who_ran_the_model(body: str | None, header: str | None, upstream: str | None) -> None:
+    """A router names its upstream in the body of the answer or, for want of that, in a header."""
+    headers = () if header is None else (("x-inference-provider", header),)
+    reader = ExchangeReader(ASKED, _read, Echo(), served_by=lambda: body)
+    reader.respond(ResponseHead(status=200, headers=headers))
+    assert reader.finish().answer.served_by == upstream
+
+
+@pytest.mark.parametrize("status", [200, 302, 399, 400, 503])
+def test_a_page_is_an_error_where_the_status_says_so(status: int) -> None:
+    """Text that is no JSON tells an error of an error's status; of any other it cannot be read."""
+    reader = ExchangeReader(ASKED, _read, Echo())
+    reader.respond(ResponseHead(status=status))
+    reader.feed(b"busy")
+    answer = reader.finish(is_clean=True).answer
+    is_error = status >= 400
+    assert answer.error == (TeacherError(message="busy") if is_error else None)
+    assert answer.problem == (None if is_error else "malformed-json")
+    assert not answer.is_complete
+
+
+def test_a_list_is_an_error_of_an_errors_status_only() -> None:
+    """The first object of a list is the body of an error; a good answer is never a list."""
+    for status, problem in ((200, "wrong-type"), (400, "odd")):
+        reader = ExchangeReader(ASKED, _read, Echo())
+        reader.respond(ResponseHead(status=status))
+        reader.feed(b'[{"problem": "odd"}]')
+        assert reader.finish().answer.problem == problem
+
+
+def test_amazon_names_the_kind_of_an_error_in_a_header() -> None:
+    """Where a body does not say what kind of error it is, the header does, without its address."""
+    parts = Echo()
+    parts.error = TeacherError(message="slow down")
+    reader = ExchangeReader(ASKED, _read, parts)
+    kind = "ThrottlingException:http://internal.amazon.com/"
+    reader.respond(ResponseHead(status=429, headers=(("x-amzn-errortype", kind),)))
+    reader.feed(b"{}")
+    assert reader.finish().answer.error == TeacherError(
+        type="ThrottlingException", message="slow down"
+    )
