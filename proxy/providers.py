@@ -34,6 +34,7 @@ type FormatName = Literal[
     "cohere.v1",
     "cohere.v2",
     "gemini.generateContent",
+    "gemini.interactions",
     "ollama.chat",
     "ollama.generate",
     "openai.audio",

@@ -11,6 +11,7 @@ from proxy.wire.bedrock import Bedrock
 from proxy.wire.cohere import Cohere
 from proxy.wire.format import WireFormat
 from proxy.wire.gemini import Gemini, Silent
+from proxy.wire.gemini_interactions import Interactions
 from proxy.wire.ollama import Ollama
 from proxy.wire.openai_chat import OpenAIChat
 from proxy.wire.openai_completions import OpenAICompletions
@@ -19,6 +20,7 @@ from proxy.wire.openai_responses import OpenAIResponses
 from proxy.wire.openai_responses_request import read_compact, read_input_tokens
 from proxy.wire.openai_stored import StoredChat
 from proxy.wire.plain import ModelCall, Plain
+from proxy.wire.vertex import VertexCount, VertexMessages
 
 __all__ = ["FORMATS", "format_for"]
 
@@ -70,6 +72,8 @@ FORMATS: Mapping[str, tuple[WireFormat, ...]] = MappingProxyType(
         "anthropic.messages": (
             AnthropicMessages(),
             AnthropicComplete(),
+            VertexMessages(),
+            VertexCount(),
             Plain(
                 "count-tokens",
                 method="POST",
@@ -97,6 +101,10 @@ FORMATS: Mapping[str, tuple[WireFormat, ...]] = MappingProxyType(
             Silent("count-tokens", frozenset({"countTokens"})),
             Silent("embedding", frozenset({"embedContent", "batchEmbedContents"})),
             _MODELS,
+        ),
+        "gemini.interactions": (
+            Interactions(),
+            Plain("other", method="DELETE", suffixes=("/interactions/*",)),
         ),
         "ollama.chat": (
             Ollama("chat"),

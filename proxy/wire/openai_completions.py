@@ -41,7 +41,7 @@ class OpenAICompletions:
         blank = Request(
             wire_format=self.name, operation="completion", model_asked=None, is_streamed=False
         )
-        return ExchangeReader(blank, read, parts)
+        return ExchangeReader(blank, read, parts, head=head)
 
 
 def texts_in(doc: Object, key: str) -> list[str | None]:

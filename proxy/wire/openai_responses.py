@@ -41,7 +41,7 @@ class OpenAIResponses:
             is_streamed=is_asked(head.query, "stream"),
             is_whole=is_new,
         )
-        return _ResponseReader(blank, is_new=is_new)
+        return _ResponseReader(blank, head, is_new=is_new)
 
 
 def _is_stopped(path: str) -> bool:
@@ -51,9 +51,10 @@ def _is_stopped(path: str) -> bool:
 class _ResponseReader(ExchangeReader):
     """Reads one exchange: an answer is complete only if the response says that it is over."""
 
-    def __init__(self, blank: Request, *, is_new: bool) -> None:
+    def __init__(self, blank: Request, head: RequestHead, *, is_new: bool) -> None:
         self._response = ResponseAssembly()
-        super().__init__(blank, read_request if is_new else lambda _: blank, self._response)
+        read = read_request if is_new else lambda _: blank
+        super().__init__(blank, read, self._response, head=head)
 
     def finish(self, *, is_clean: bool = False) -> Exchange:
         """Give what was read."""

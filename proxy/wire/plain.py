@@ -38,12 +38,20 @@ class Plain:
         )
         return self._operation if is_ours else None
 
-    def reader(self, head: RequestHead) -> "_PlainReader":  # noqa: ARG002 - the path says nothing more
+    def reader(self, head: RequestHead) -> "_PlainReader":
         """A fresh reader for one exchange."""
-        blank = Request(
+        blank = self.blank(head)
+        return _PlainReader(blank, self.reads(blank))
+
+    def blank(self, head: RequestHead) -> Request:  # noqa: ARG002 - the path says nothing more
+        """What is known of a request before its body is read."""
+        return Request(
             wire_format=self.name, operation=self._operation, model_asked=None, is_streamed=False
         )
-        return _PlainReader(blank, self._read)
+
+    def reads(self, blank: Request) -> Callable[[bytes], Request] | None:  # noqa: ARG002 - all is in the body
+        """How a body reads; None where it is passed over."""
+        return self._read
 
 
 class ModelCall(Plain):

@@ -13,6 +13,8 @@ from proxy.exchange import RequestHead, ResponseHead
 from proxy.wire.anthropic import AnthropicMessages
 from proxy.wire.encoding import Decoder
 from proxy.wire.format import WireFormat
+from proxy.wire.gemini import Gemini
+from proxy.wire.gemini_interactions import Interactions
 from proxy.wire.openai_chat import OpenAIChat
 from proxy.wire.openai_completions import OpenAICompletions
 from proxy.wire.openai_responses import OpenAIResponses
@@ -68,6 +70,23 @@ def _completion_event(word: str) -> bytes:
     return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
+def _generate_event(word: str) -> bytes:
+    piece = {
+        "candidates": [{"content": {"parts": [{"text": word}], "role": "model"}, "index": 0}],
+        "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 4, "totalTokenCount": 13},
+        "modelVersion": "teacher-1-0125",
+        "responseId": "0123456789abcdef",
+    }
+    return f"data: {json.dumps(piece)}\r\n\r\n".encode()
+
+
+def _step_event(word: str) -> bytes:
+    event = {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": word}}
+    return f"event: step.delta\ndata: {json.dumps(event)}\n\n".encode()
+
+
+_STEP = b'data: {"event_type":"step.start","index":0,"step":{"type":"model_output"}}\n\n'
+
 _BEGIN = (
     b'data: {"type":"message_start","message":{"id":"m","model":"c"}}\n\n'
     b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text"}}\n\n'
@@ -106,11 +125,15 @@ def main() -> None:
     messages = [_BEGIN, *(_message_event(word) for word in words)]
     responses = [_response_event(number, word) for number, word in enumerate(words)]
     completions = [_completion_event(word) for word in words]
+    generated = [_generate_event(word) for word in words]
+    steps = [_STEP, *(_step_event(word) for word in words)]
     for name, run in (
         ("framing (sse)", lambda: _frame(chat)),
         ("openai.chat", lambda: _read(OpenAIChat(), chat)),
         ("openai.responses", lambda: _read(OpenAIResponses(), responses)),
         ("openai.completions", lambda: _read(OpenAICompletions(), completions)),
+        ("gemini.generateContent", lambda: _read(Gemini(), generated)),
+        ("gemini.interactions", lambda: _read(Interactions(), steps)),
         ("anthropic.messages", lambda: _read(AnthropicMessages(), messages)),
     ):
         costs = _per_event_us(run)

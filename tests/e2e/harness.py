@@ -27,6 +27,7 @@ from proxy.settings import Settings, load_settings
 from proxy.store.bodies import Absent, read_body
 from proxy.store.queries import entries
 from proxy.store.session import Database, open_database
+from proxy.wire.dialects import FORMATS
 
 __all__ = [
     "CUSTODY",
@@ -79,6 +80,7 @@ custody:
   plain: {{account: plain-account, env: TEACHER_KEY}}
   sealed: {{account: sealed-account, env: TEACHER_KEY}}
   claude: {{account: claude-account, env: TEACHER_KEY}}
+  every: {{account: every-account, env: TEACHER_KEY}}
   openai-api: {{account: main, env: OPENAI_REAL_KEY}}
   anthropic-api: {{account: main, env: ANTHROPIC_REAL_KEY}}
 teachers:
@@ -245,7 +247,8 @@ class Workspace:
         """A copy of the template with teachers on these ports; `more` are further settings.
 
         `plain` and `replayed` speak OpenAI's format over TCP, `sealed` over TLS, `claude`
-        Anthropic's over TLS; `authority` is the PEM that vouches for the last two.
+        Anthropic's over TLS, `every` all there are; `authority` is the PEM that vouches for the
+        last three.
         """
         shutil.copytree(template, folder, copy_function=shutil.copy)
         for private in (folder / "keys").iterdir():
@@ -258,6 +261,7 @@ class Workspace:
         text += _teacher("plain", plain, "http", "openai.chat")
         text += _teacher("sealed", sealed, "https", "openai.chat")
         text += _teacher("claude", sealed, "https", "anthropic.messages")
+        text += _teacher("every", sealed, "https", ", ".join(FORMATS))
         (folder / "inbond.yaml").write_text(text + more)
         keys = json.loads(template.with_suffix(".keys").read_text())
         return cls(folder, load_settings(folder, {}, TeacherSettings), keys)

@@ -35,7 +35,12 @@ __all__ = [
     "whole",
 ]
 
-HOSTS = ("plain.teacher.test", "sealed.teacher.test", "claude.teacher.test")
+HOSTS = (
+    "plain.teacher.test",
+    "sealed.teacher.test",
+    "claude.teacher.test",
+    "every.teacher.test",
+)
 
 _CASE = re.compile(rb"case:([a-z0-9.-]+)")
 _WORDS = ("The ", "quick ", "answer", ".")

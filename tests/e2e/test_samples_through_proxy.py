@@ -97,10 +97,9 @@ class _Replay:
 
     async def play(self, workspace: Workspace) -> None:
         request = self.sample["request"]
-        is_claude = self.sample["expected"]["dialect"].startswith("anthropic")
-        teacher, parts = "claude" if is_claude else "sealed", urlsplit(request["url"])
+        parts = urlsplit(request["url"])
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        caller = Caller(workspace, teacher, is_proxied=self.is_proxied, path=path)
+        caller = Caller(workspace, "every", is_proxied=self.is_proxied, path=path)
         async with caller.connected():
             lines = [line for line in _headers(request["headers"]) if "content-type" not in line]
             await caller.send(_bytes(request["body"]), f"x-case: {self.case}", *lines)

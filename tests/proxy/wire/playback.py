@@ -35,6 +35,7 @@ PATHS = {
     "cohere.v1": "/v1/chat",
     "cohere.v2": "/v2/chat",
     "gemini.generateContent": "/v1beta/models/small-1:generateContent",
+    "gemini.interactions": "/v1beta/interactions",
     "ollama.chat": "/api/chat",
     "ollama.generate": "/api/generate",
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.exchange import RequestHead
+from proxy.exchange import RequestHead, ResponseHead
 from proxy.wire.dialects import format_for
 from proxy.wire.gemini import Gemini
 
@@ -45,3 +45,28 @@ def test_the_path_names_the_model(path: str, model: str) -> None:
     """What the path says is known of a call whose body never came."""
     reader = Gemini().reader(RequestHead(method="POST", path=path))
     assert reader.finish().request.model_asked == model
+
+
+@pytest.mark.parametrize("method", ["countTokens", "embedContent"])
+def test_silent_methods_name_their_model(method: str) -> None:
+    """A call that brings no words asks a model all the same."""
+    head = RequestHead(method="POST", path=f"/v1beta/models/small-1:{method}")
+    found = format_for(head, NAMES)
+    assert found is not None
+    assert found.reader(head).request(b"{}").model_asked == "small-1"
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/v1beta/models/small-1:generateContent", "LANGUAGE"),
+        (f"{VERTEX}:generateContent", "BLOCKLIST"),
+        ("/v1/publishers/google/models/small-1:generateContent", "BLOCKLIST"),
+    ],
+)
+def test_numbers_are_those_of_the_interface(path: str, word: str) -> None:
+    """The sixth reason differs between the Gemini API and Vertex."""
+    reader = Gemini().reader(RequestHead(method="POST", path=path))
+    reader.respond(ResponseHead(status=200, headers=(("content-type", "application/json"),)))
+    reader.feed(b'{"candidates": [{"finishReason": 6}]}')
+    assert reader.finish().answer.choices[0].finish_reason == word
