@@ -186,7 +186,8 @@ def _count(number: int | None) -> int | None:
 def record_of(decision: Decision, bundle: Bundle) -> DecisionRecord:
     """A decision as a leaf keeps it; grants are named by the digests of their files."""
     grants = {grant.id: grant.digest for grant in bundle.grants}
-    decisive = [hit for hit in decision.hits if hit.rule in decision.by]
+    by = frozenset(decision.by)
+    decisive = [hit for hit in decision.hits if hit.rule in by]
     lifted = {hit.rule for hit in decision.hits if hit.lifted_by is not None}
     cites = [(hit.rule, cite) for hit in decisive for cite in hit.cites]
     return DecisionRecord(
