@@ -1,7 +1,10 @@
 """The gatehouse: what is not routed, identified or readable gets an answer and goes nowhere."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from proxy.gate import Arrival, Forward, GateKeeper, Passage, Refused, Tunnel
 from proxy.gatehouse import Gatehouse, Identities
 from proxy.identity import Credential, digest_of, make_client_key
 from proxy.keyring import LedgerKeyRing
+from proxy.providers import packaged_entries
 from proxy.route import Registry
 from proxy.secret import Secret
 from tests.proxy.calls import REQUEST, TEACHER, Site, site
@@ -34,13 +38,15 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-def _house(here: Site, *, tunnels: bool = False) -> Gatehouse:
+def _house(here: Site, *, tunnels: bool = False, held: str = "sk-held") -> Gatehouse:
+    packaged = files("proxy").joinpath("providers.yaml").read_text()
+    names = ("acme", "google-gemini-api", "aws-bedrock")
     return Gatehouse(
         services=here.services,
-        registry=Registry([COVERED]),
+        registry=Registry([COVERED, *packaged_entries(packaged)]),
         identities=Identities(
             ring=LedgerKeyRing(here.ledger.database),
-            custody={"acme": Credential(account="main", secret=Secret("sk-held"))},
+            custody={name: Credential(account="main", secret=Secret(held)) for name in names},
             fingerprint_key=bytes(32),
         ),
         tunnels_unlisted=tunnels,
@@ -93,6 +99,54 @@ async def test_both_modes_open_the_same_call(here: Site, arrival: Arrival) -> No
     assert "sk-held" in dict(forward.headers)["Authorization"]
     (call,) = here.calls()
     assert (call.key, call.facts["project"], call.facts["account.id"]) == ("k1", "p1", "main")
+
+
+async def _forward(house: Gatehouse, arrival: Arrival, body: bytes) -> Forward:
+    found = await (await _passage(house, arrival)).request(body)
+    assert isinstance(found, Forward), found
+    return found
+
+
+async def test_a_client_key_in_googles_query_opens_the_call_and_goes_no_further(here: Site) -> None:
+    """The key in custody goes into its header, and none of ours is in what is sent."""
+    target = f"/v1beta/models/m:streamGenerateContent?alt=sse&key={KEY.reveal()}"
+    arrival = _arrival(target, host="generativelanguage.googleapis.com", headers=())
+    sent = await _forward(_house(here), arrival, b'{"contents": [{"parts": [{"text": "Hi"}]}]}')
+    assert sent.target == "/v1beta/models/m:streamGenerateContent?alt=sse"
+    assert dict(sent.headers)["x-goog-api-key"] == "sk-held"
+    assert KEY.reveal() not in repr(sent)
+    (call,) = here.calls()
+    assert (call.facts["route"], call.facts["model.asked"]) == ("google-gemini-api", "m")
+
+
+async def test_a_call_to_bedrock_is_signed_with_the_key_in_custody(here: Site) -> None:
+    """For the host's region and over the bytes that are sent; the secret itself never leaves."""
+    host = "bedrock-runtime.eu-central-1.amazonaws.com"
+    arrival = _arrival("/model/acme.m-v1%3A0/converse", host=host)
+    house = _house(here, held="AKIAEXAMPLE:held-secret")
+    body = b'{"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}'
+    sent = await _forward(house, arrival, body)
+    headers = dict(sent.headers)
+    assert "Credential=AKIAEXAMPLE/" in headers["Authorization"]
+    assert "/eu-central-1/bedrock/aws4_request" in headers["Authorization"]
+    assert headers["X-Amz-Content-SHA256"] == sha256(body).hexdigest()
+    assert "held-secret" not in repr(sent)
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "field"),
+    [
+        ("generativelanguage.googleapis.com", "/v1beta/models/m:generateContent", "error"),
+        ("bedrock-runtime.us-1.amazonaws.com", "/model/m/converse", "message"),
+    ],
+)
+async def test_a_refusal_has_the_shape_of_the_format(
+    here: Site, host: str, target: str, field: str
+) -> None:
+    """What a call's own SDK expects, also of a body that cannot be read."""
+    answer = await (await _passage(_house(here), _arrival(target, host=host))).request(b"{}")
+    assert isinstance(answer, Refused)
+    assert (answer.status, list(json.loads(answer.body))) == (400, [field])
 
 
 @pytest.mark.parametrize(
