@@ -88,7 +88,14 @@ def test_what_cannot_work_is_refused_before_anything_starts(
         line
         for line in path.read_text().splitlines()
         if not line.startswith(
-            (more.split(":")[0], "listen", "  plain:", "  sealed:", "  claude:", "  every:")
+            (
+                more.split(":", maxsplit=1)[0],
+                "listen",
+                "  plain:",
+                "  sealed:",
+                "  claude:",
+                "  every:",
+            )
         )
         and not line.startswith(("custody", "  openai-api: {acc", "  anthropic-api: {acc"))
     ]
