@@ -182,8 +182,11 @@ def open_database(
         _make_private(Path(where))
     engine = make_engine(target, busy_timeout_s)
     database = Database(engine, where=where, busy_timeout_s=busy_timeout_s)
+    lock = FileLock(directory / "ledger.lock")
     try:
-        _bring_up(database, FileLock(directory / "ledger.lock"), migrate=migrate)
+        if target.get_backend_name() == "sqlite" and not _is_write_ahead(Path(where)):
+            _turn_write_ahead(database, lock)
+        _bring_up(database, lock, migrate=migrate)
     except BaseException:
         database.close()
         raise
@@ -224,6 +227,21 @@ def _make_private(path: Path) -> None:
             help="check that the file and its folder exist and are yours to read and write",
             code=STORAGE,
         ) from error
+
+
+def _is_write_ahead(path: Path) -> bool:
+    """Whether the file keeps a write-ahead log (SQLite file format §1.3.3: write and read version)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:20] == b"\x02\x02"
+    except OSError:
+        return True  # the connection will say what is wrong
+
+
+def _turn_write_ahead(database: Database, lock: FileLock) -> None:
+    """Connect once, alone: SQLite waits for nobody where a file changes to a write-ahead log."""
+    with lock.hold(_CREATE_TIMEOUT_S), database.read():
+        pass
 
 
 def make_engine(target: URL, busy_timeout_s: float) -> Engine:

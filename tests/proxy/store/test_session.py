@@ -11,7 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import insert
 
 from proxy.errors import LedgerBusy, LedgerError
-from proxy.store.session import STORAGE, RuleBrokenError, open_database
+from proxy.store.lock import FileLock
+from proxy.store.session import STORAGE, Database, RuleBrokenError, open_database
 from proxy.store.tables import SCHEMA, Row, SaltRow
 from tests.proxy.store.ledgers import URL
 
@@ -65,8 +66,10 @@ def test_a_database_is_found_again(tmp_path: Path) -> None:
     second.close()
 
 
-def test_two_may_make_the_database_at_once(tmp_path: Path) -> None:
-    """Two processes' worth of first starts make one database and both succeed."""
+@pytest.mark.parametrize("turn", range(4))
+def test_many_may_make_the_database_at_once(tmp_path: Path, turn: int) -> None:
+    """Six first starts at once make one database and all succeed; four turns, as it is a race."""
+    del turn
     opened: list[str] = []
 
     def start() -> None:
@@ -76,12 +79,28 @@ def test_two_may_make_the_database_at_once(tmp_path: Path) -> None:
         opened.append(f"{size}")
         database.close()
 
-    threads = [threading.Thread(target=start) for _ in range(2)]
+    threads = [threading.Thread(target=start) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert opened == ["1", "1"]
+    assert opened == ["1"] * 6
+
+
+def test_a_file_turns_write_ahead_alone(tmp_path: Path) -> None:
+    """Where another makes the database, a start waits for it before it touches the file."""
+    lock = FileLock(tmp_path / "ledger.lock")
+    opened: list[Database] = []
+    start = threading.Thread(
+        target=lambda: opened.append(open_database(URL, directory=tmp_path)), daemon=True
+    )
+    with lock.hold(1):
+        start.start()
+        start.join(0.3)
+        assert (tmp_path / "inbond.db").read_bytes() == b""
+        assert not opened
+    start.join()
+    opened[0].close()
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
