@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import Literal
 
 from policies.candidates import candidates, nearest_sets, says
+from policies.column import Bits, Column, union
 from policies.decision import Decision, Moment
-from policies.engine import decide
+from policies.engine import decide, verdict_of
 from policies.facts import FactSpec, FactType, spec_of
-from policies.matrix import Column, union
 from policies.model import Effect, Fact, Layer, Test
 from policies.permissions import Bundle, Permission, permissions_of
 from policies.reach import Reach, Reaches
+from policies.standing import standing_at
 from policies.wording import listed
 
 __all__ = ["Change", "Clearance", "WouldChange", "changes_of"]
@@ -107,6 +108,7 @@ class _Case:
         self._reaches = reaches
         self._cleared = cleared
         self._then, self._now = (reach.moment for reach in reaches)
+        self._standing = standing_at(bundle.matrix, decision.gate, self._then.at, self._now.at)
 
     def changes(self) -> Iterator[Change]:
         """The changes of one fact each."""
@@ -153,11 +155,12 @@ class _Case:
         found: dict[Effect, list[Fact | None]] = {}
         grants: dict[Effect, set[str]] = {}
         for values in self._classes(spec, candidates(spec, tests, value)):
-            decision = self._decide(spec.name, values[0])
-            if _rank(decision.verdict) < _rank(self._decision.verdict):
-                found.setdefault(decision.verdict, []).extend(values)
-                fresh = set(decision.grants) - set(self._decision.grants)
-                grants.setdefault(decision.verdict, set()).update(fresh)
+            then, now = (reach.given(spec.name, values[0]) for reach in self._reaches)
+            verdict = verdict_of(self._standing, then, now, self._cleared)
+            if _rank(verdict) < _rank(self._decision.verdict):
+                found.setdefault(verdict, []).extend(values)
+                fresh = self._fresh_grants(spec.name, values[0])
+                grants.setdefault(verdict, set()).update(fresh)
         if spec.type is FactType.SET:
             found = nearest_sets(found, value)
         for verdict, values in found.items():
@@ -195,10 +198,14 @@ class _Case:
             bits.append(0 if held is None else held & reach.alone[fact])
         return tuple(bits)
 
-    def _decide(self, fact: str, value: Fact | None) -> Decision:
-        then = _with(self._then, fact, value)
-        now = then if self._now is self._then else _with(self._now, fact, value)
-        return decide(self._bundle, self._decision.gate, then, now, cleared=self._cleared)
+    def _fresh_grants(self, fact: str, value: Fact | None) -> set[str]:
+        """Grants that apply where a fact has a value, and do not now."""
+        if not self._bundle.matrix.grants:
+            return set()
+        then, now = _with(self._then, fact, value), _with(self._now, fact, value)
+        gate = self._decision.gate
+        decision = decide(self._bundle, gate, then, now, cleared=self._cleared)
+        return set(decision.grants) - set(self._decision.grants)
 
     def clearance(self) -> Clearance | None:
         """What a reviewer could clear: reviews that the organisation alone asked for."""
@@ -212,8 +219,8 @@ class _Case:
         )
         if not rules:
             return None
-        gate, cleared = self._decision.gate, self._cleared | rules
-        verdict = decide(self._bundle, gate, self._then, self._now, cleared=cleared).verdict
+        then, now = (Bits(reach.sure, reach.maybe) for reach in self._reaches)
+        verdict = verdict_of(self._standing, then, now, self._cleared | rules)
         if _rank(verdict) >= _rank(self._decision.verdict):
             return None
         return Clearance(rules=tuple(sorted(rules)), verdict=verdict)

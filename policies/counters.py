@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
+from policies.column import reached
 from policies.facts import CATALOGUE, COUNTER_PREFIX, Asserter
-from policies.matrix import Matrix, compile_rules, read
+from policies.matrix import Matrix, compile_rules
 from policies.meaning import canonical, sha256_of
 from policies.model import (
     Condition,
@@ -174,7 +175,7 @@ def _asking(at: int, when: Condition) -> Rule:
 
 def _may_hold(matrix: Matrix, facts: Mapping[str, Fact]) -> int:
     """The rows of the conditions that hold, or hold for some value of what is unknown."""
-    return read(matrix.columns, matrix.full, facts).maybe
+    return reached(matrix.columns, matrix.full, facts)
 
 
 def _readers(bundle: _Linked) -> Iterator[tuple[frozenset[str], Condition]]:

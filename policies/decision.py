@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from policies.model import Cite, Duty, Effect, Fact, Gate, Layer, Place
 
@@ -75,8 +75,7 @@ class Ruling:
         return hash((self.verdict, self.by, self.silent))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """One decision; immutable, the same for the same bundle, facts and instants."""
 
     gate: Gate

@@ -1,22 +1,25 @@
 """What two policy bundles say differently: exchanges replayed through both, and which verdicts flip.
 
-Facts of many exchanges read alike, so exchanges are grouped by what the rules can tell apart, and
-each group is decided on once. Memory does not grow with the number of exchanges.
+Few rules can match at one route and model, so each such place has small copies of both bundles, and
+facts are read for both at once. Facts of many exchanges read alike there, and each such group is
+decided on once. Memory does not grow with the number of exchanges.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from policies.bundle import Bundle
+from policies.column import Asked, Bits, Column, reached, read, union
 from policies.decision import Ruling
-from policies.engine import say
-from policies.matrix import Bits
+from policies.engine import say, verdict_of
+from policies.matrix import Matrix
 from policies.meaning import meaning_of, sha256_of
-from policies.model import Effect, Fact, Gate, Layer, Test
-from policies.standing import Standing, read_both, standing_at
+from policies.model import Effect, Fact, Gate, Grant, Layer, Rule, Student
+from policies.narrowing import Spot, narrowed, spot_of
+from policies.standing import Standing, standing_at
 
 __all__ = [
     "Difference",
@@ -28,8 +31,10 @@ __all__ = [
     "edits_of",
 ]
 
-_REMEMBERED = 65_536
-"""The most groups that are remembered at a time."""
+_PLACES = 1024
+"""The most places that are remembered at a time."""
+_REMEMBERED = 4096
+"""The most groups of a place that are."""
 _STUDENT = "student."
 
 type Kind = Literal["rule", "grant", "student"]
@@ -115,35 +120,35 @@ def edits_of(old: Bundle, new: Bundle) -> tuple[Edit, ...]:
     if old.digest == new.digest:
         return ()
     found: list[Edit] = []
-    pairs: tuple[tuple[Kind, Mapping[str, str], Mapping[str, str]], ...] = (
-        ("rule", _rules(old), _rules(new)),
-        ("grant", _grants(old), _grants(new)),
-        ("student", _students(old), _students(new)),
+    pairs: tuple[tuple[Kind, Mapping[str, _Edited], Mapping[str, _Edited]], ...] = (
+        ("rule", {r.id: r for r in old.rules}, {r.id: r for r in new.rules}),
+        ("grant", {g.id: g for g in old.grants}, {g.id: g for g in new.grants}),
+        ("student", old.students, new.students),
     )
     for kind, before, after in pairs:
         found += [Edit(kind, name, "removed") for name in before.keys() - after.keys()]
         found += [Edit(kind, name, "added") for name in after.keys() - before.keys()]
-        both = before.keys() & after.keys()
-        found += [Edit(kind, name, "changed") for name in both if before[name] != after[name]]
+        found += [
+            Edit(kind, name, "changed")
+            for name in before.keys() & after.keys()
+            if before[name] != after[name] and _meaning(before[name]) != _meaning(after[name])
+        ]
     order = ("rule", "grant", "student")
     return tuple(sorted(found, key=lambda edit: (order.index(edit.kind), edit.id)))
 
 
-def _rules(bundle: Bundle) -> dict[str, str]:
-    return {rule.id: meaning_of([rule], []) for rule in bundle.rules}
+def _meaning(what: "_Edited") -> str:
+    match what:
+        case Rule():
+            return meaning_of([what], [])
+        case Grant():
+            return meaning_of([], [what])
+        case _:
+            facts = what.facts.items()
+            return sha256_of({k: sorted(v) if isinstance(v, frozenset) else v for k, v in facts})
 
 
-def _grants(bundle: Bundle) -> dict[str, str]:
-    return {grant.id: meaning_of([], [grant]) for grant in bundle.grants}
-
-
-def _students(bundle: Bundle) -> dict[str, str]:
-    return {
-        student.id: sha256_of(
-            {k: sorted(v) if isinstance(v, frozenset) else v for k, v in student.facts.items()}
-        )
-        for student in bundle.students.values()
-    }
+type _Edited = Rule | Grant | Student
 
 
 class _Replay:
@@ -153,35 +158,31 @@ class _Replay:
         self.flips: dict[tuple[object, ...], Flip] = {}
         self.decisions: dict[Gate, int] = {}
         self.exchanges = 0
-        self._old, self._new = old, new
+        self._bundles = old, new
         self._examples = examples
         self._points = sorted({*old.matrix.points, *new.matrix.points})
-        self._reader = _Reader(old, new)
-        self._seen: dict[tuple[object, ...], Flip | None] = {}
-        self._answered: dict[tuple[_Question, _Question], Flip | None] = {}
+        self._places: dict[_Place, _Pair] = {}
+        self._narrow: dict[tuple[Matrix, Spot], Matrix] = {}
         self._exchange = ""
-        self._facts: Mapping[str, Fact] = {}
-        self._values: tuple[object, ...] = ()
 
     def add(self, snapshot: Snapshot) -> None:
         """Compare one more."""
-        exchange, gate, at, facts, today_at, student, cleared, datasets = snapshot
+        exchange, gate, at, facts, today_at, student, _, datasets = snapshot
         if exchange != self._exchange:
             self._exchange = exchange
             self.exchanges += 1
         self.decisions[gate] = self.decisions.get(gate, 0) + 1
-        if facts is not self._facts:
-            self._facts, self._values = facts, self._reader.values(facts)
         then = bisect_right(self._points, at)
         now = then if today_at is None else bisect_right(self._points, today_at)
-        key = (gate, then, now, student, cleared, self._values)
-        try:
-            flip = self._seen[key]
-        except KeyError:
-            flip = self._compare(snapshot)
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            self._seen[key] = flip
+        declared = None if today_at is None else student
+        place = (gate, then, now, declared, facts.get("route"), facts.get("model.id"))
+        pair = self._places.get(place)
+        if pair is None:
+            if len(self._places) >= _PLACES:
+                self._places.clear()
+                self._narrow.clear()
+            pair = self._places[place] = self._pair(snapshot, spot_of(facts))
+        flip = pair.flip_of(facts, snapshot.cleared)
         if flip is not None:
             flip.count += 1
             if len(flip.examples) < self._examples and exchange not in flip.examples:
@@ -189,25 +190,156 @@ class _Replay:
             for dataset in datasets:
                 flip.datasets[dataset] = flip.datasets.get(dataset, 0) + 1
 
-    def _compare(self, snapshot: Snapshot) -> Flip | None:
-        """The flip that a group belongs to; None where both bundles give the same verdict."""
-        before, after = _ask(self._old, snapshot), _ask(self._new, snapshot)
-        key = (before, after)
+    def _pair(self, snapshot: Snapshot, spot: Spot) -> "_Pair":
+        old, new = (self._half(bundle, snapshot, spot) for bundle in self._bundles)
+        return _Pair(snapshot.gate, old, new, self.flips)
+
+    def _half(self, bundle: Bundle, snapshot: Snapshot, spot: Spot) -> "_Half":
+        key = bundle.matrix, spot
+        matrix = self._narrow.get(key)
+        if matrix is None:
+            matrix = self._narrow[key] = narrowed(bundle.matrix, spot)
+        today_at, student = snapshot.today_at, None
+        if today_at is not None and snapshot.student is not None:
+            student = bundle.students.get(snapshot.student)
+        return _Half(
+            standing=standing_at(matrix, snapshot.gate, snapshot.at, today_at or snapshot.at),
+            declared=None if student is None else student.facts,
+        )
+
+
+type _Place = tuple[Gate, int, int, str | None, Fact | None, Fact | None]
+"""Where few rules can match: the gate, both periods, the student, and the facts of the spot."""
+
+
+class _Half(NamedTuple):
+    """One bundle at a place."""
+
+    standing: Standing
+    declared: Mapping[str, Fact] | None
+    """What today's clock reads in place of the student's stamped facts."""
+
+    @property
+    def has_grants(self) -> bool:
+        """Whether grants may have a say here."""
+        return bool(self.standing.exchange.matrix.grants)
+
+    def rows_unlike(self, other: "_Half") -> int:
+        """The rows of the rules that another half does not have, or has otherwise."""
+        matrix, there = self.standing.exchange.matrix, other.standing.exchange.matrix
+        known = {rule.id: rule for rule in there.rules}
+        pairs = zip(matrix.rules, matrix.rows, strict=True)
+        return union(rows for rule, rows in pairs if known.get(rule.id) != rule)
+
+    @property
+    def rows(self) -> int:
+        """All that stands on either clock."""
+        return self.standing.exchange.live | self.standing.today.live
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Those of the facts that something here tests, by fact."""
+        rows = self.rows
+        return {c.fact: c for c in self.standing.exchange.matrix.columns if c.tested & rows}
+
+
+class _Pair:
+    """Both bundles at a place: their rows side by side, so that facts are read once for both."""
+
+    def __init__(
+        self, gate: Gate, old: _Half, new: _Half, flips: dict[tuple[object, ...], Flip]
+    ) -> None:
+        self._gate = gate
+        self._halves = old, new
+        self._shift = old.standing.exchange.matrix.full.bit_length()
+        self._rows = old.rows | new.rows << self._shift
+        columns = _side_by_side(old.columns, new.columns, self._rows, self._shift)
+        is_declared = old.declared is not None or new.declared is not None
+        self._stamped = [c for c in columns if is_declared and c.fact.startswith(_STUDENT)]
+        self._lasting = [c for c in columns if c not in self._stamped]
+        self._declared = self._read_declared()
+        self._moved = self._find_moved()
+        self._moving = [c for c in self._lasting if c.tested & self._moved]
+        self._flips = flips
+        self._limits = tuple((c.fact, c.limits) for c in columns if c.limits)
+        self._words = tuple(c.fact for c in columns if not c.limits)
+        self._seen: dict[tuple[object, ...], Flip | None] = {}
+        self._said: dict[_Read, Flip | None] = {}
+
+    def _find_moved(self) -> int:
+        """The rows of rules that the halves do not share: where none may hold, both say the same.
+
+        All rows, where more than rules can differ: a grant, or what is declared of the student.
+        """
+        old, new = self._halves
+        if old.has_grants or new.has_grants or old.declared != new.declared:
+            return self._rows
+        return (old.rows_unlike(new) | new.rows_unlike(old) << self._shift) & self._rows
+
+    def _read_declared(self) -> Bits:
+        """What is declared today of the student, in each half's rows; all rows where nothing is."""
+        bits = []
+        for half in self._halves:
+            of_student = [c for name, c in half.columns.items() if name.startswith(_STUDENT)]
+            rows = half.standing.exchange.matrix.full
+            bits.append(read(of_student, rows, half.declared or {}))
+        old, new = bits
+        return Bits(old.sure | new.sure << self._shift, old.maybe | new.maybe << self._shift)
+
+    def flip_of(self, facts: Mapping[str, Fact], cleared: frozenset[str]) -> Flip | None:
+        """The flip that an exchange is one of; None where both bundles give the same verdict."""
+        if not reached(self._moving, self._moved, facts):
+            return None
+        get: Callable[[str], Fact | None] = facts.get
+        # Of numbers only the stretch between limits that they lie in.
+        stretches = [_stretch(get(name), limits) for name, limits in self._limits]
+        alike = (cleared, *map(get, self._words), *stretches)
         try:
-            return self._answered[key]
+            return self._seen[alike]
         except KeyError:
             pass
-        flip = self._flip(snapshot.gate, say(*before).ruling, say(*after).ruling)
-        if len(self._answered) >= _REMEMBERED:
-            self._answered.clear()
-        self._answered[key] = flip
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        flip = self._seen[alike] = self._answer(facts, cleared)
         return flip
 
-    def _flip(self, gate: Gate, before: Ruling, after: Ruling) -> Flip | None:
-        if before.verdict is after.verdict:
+    def _answer(self, facts: Mapping[str, Fact], cleared: frozenset[str]) -> Flip | None:
+        lasting = read(self._lasting, self._rows, facts)
+        stamped = read(self._stamped, self._rows, facts)
+        asked = (lasting, stamped, cleared)
+        try:
+            return self._said[asked]
+        except KeyError:
+            pass
+        if len(self._said) >= _REMEMBERED:
+            self._said.clear()
+        flip = self._said[asked] = self._compare(*asked)
+        return flip
+
+    def _compare(self, lasting: Bits, stamped: Bits, cleared: frozenset[str]) -> Flip | None:
+        old, new = (
+            self._question(half, shift, lasting, stamped)
+            for half, shift in zip(self._halves, (0, self._shift), strict=True)
+        )
+        if verdict_of(*old, cleared) is verdict_of(*new, cleared):
             return None
+        return self._flip(say(*old, cleared).ruling, say(*new, cleared).ruling)
+
+    def _question(
+        self, half: _Half, shift: int, lasting: Bits, stamped: Bits
+    ) -> tuple[Standing, Bits, Bits]:
+        """What one bundle is asked: what stands, and the bits of both clocks."""
+        standing = half.standing
+        today = stamped if half.declared is None else self._declared
+        return (
+            standing,
+            _both(lasting, stamped, shift, standing.exchange.live),
+            _both(lasting, today, shift, standing.today.live),
+        )
+
+    def _flip(self, before: Ruling, after: Ruling) -> Flip:
         flip = Flip(
-            gate=gate,
+            gate=self._gate,
             before=before.verdict,
             after=after.verdict,
             rules=causes_of(before, after),
@@ -215,25 +347,39 @@ class _Replay:
             grants=tuple(sorted({*before.grants} ^ {*after.grants})),
         )
         key = (flip.gate, flip.before, flip.after, flip.rules, flip.silent, flip.grants)
-        return self.flips.setdefault(key, flip)
+        return self._flips.setdefault(key, flip)
 
 
-type _Question = tuple[Standing, Bits, Bits, frozenset[str]]
-"""All that a verdict depends on: two exchanges of which this is equal are decided alike."""
+def _stretch(value: Fact | None, limits: Sequence[int]) -> int | None:
+    if type(value) is not int:
+        return None
+    at = bisect_left(limits, value)
+    return 2 * at + (at < len(limits) and limits[at] == value)
 
 
-def _ask(bundle: Bundle, snapshot: Snapshot) -> _Question:
-    """What a bundle is asked about a snapshot."""
-    then = now = snapshot.facts
-    today_at = snapshot.at
-    if snapshot.today_at is not None:
-        today_at = snapshot.today_at
-        student = None if snapshot.student is None else bundle.students.get(snapshot.student)
-        if student is not None:
-            kept = {name: value for name, value in then.items() if not name.startswith(_STUDENT)}
-            now = {**kept, **student.facts}
-    standing = standing_at(bundle.matrix, snapshot.gate, snapshot.at, today_at)
-    return (standing, *read_both(standing, then, now), snapshot.cleared)
+type _Read = tuple[Bits, Bits, frozenset[str]]
+"""All that two verdicts depend on at a place: exchanges of which this is equal are decided alike."""
+
+
+def _side_by_side(
+    old: Mapping[str, Column], new: Mapping[str, Column], rows: int, shift: int
+) -> list[Column]:
+    """One column for each fact that either half tests, over the rows of both."""
+    found = []
+    for fact in sorted(old.keys() | new.keys()):
+        asked: dict[Asked, int] = {}
+        for half, by in ((old, 0), (new, shift)):
+            column = half.get(fact)
+            for test, its in () if column is None else column.asked:
+                if its << by & rows:
+                    asked[test] = asked.get(test, 0) | its << by
+        found.append(Column(fact, rows, asked))
+    return found
+
+
+def _both(one: Bits, other: Bits, shift: int, live: int) -> Bits:
+    """The rows of one half that two readings, each of some facts, leave standing."""
+    return Bits((one.sure & other.sure) >> shift & live, (one.maybe & other.maybe) >> shift & live)
 
 
 def causes_of(before: Ruling, after: Ruling) -> tuple[str, ...]:
@@ -252,38 +398,3 @@ def _states(ruling: Ruling) -> dict[str, tuple[object, ...]]:
         hit.rule: (hit.effect, hit.is_sure, hit.is_shadow, hit.lifted_by is not None)
         for hit in ruling.hits
     }
-
-
-class _Reader:
-    """Reads of facts what the rules of either bundle can tell apart."""
-
-    def __init__(self, old: Bundle, new: Bundle) -> None:
-        columns = {column.fact: column for each in (old, new) for column in each.matrix.columns}
-        limits: dict[str, set[int]] = {}
-        for bundle in (old, new):
-            for test in _tests(bundle):
-                found = {value for value in test.values if type(value) is int}
-                if found:
-                    limits.setdefault(test.fact, set()).update(found)
-        self._names = tuple(sorted(columns.keys() - limits.keys()))
-        self._limits = tuple((name, tuple(sorted(edges))) for name, edges in limits.items())
-
-    def values(self, facts: Mapping[str, Fact]) -> tuple[object, ...]:
-        """The same for facts that read alike; of numbers the stretch between limits they lie in."""
-        get: Callable[[str], Fact | None] = facts.get
-        if not self._limits:
-            return tuple(map(get, self._names))
-        return (*map(get, self._names), *(_stretch(get(n), edges) for n, edges in self._limits))
-
-
-def _tests(bundle: Bundle) -> Iterable[Test]:
-    conditions = [rule.when for rule in bundle.rules]
-    conditions += [grant.scope for grant in bundle.grants]
-    return (test for each in conditions for tests in each.alternatives for test in tests)
-
-
-def _stretch(value: Fact | None, edges: tuple[int, ...]) -> object:
-    if type(value) is not int:
-        return None
-    at = bisect_left(edges, value)
-    return 2 * at + (at < len(edges) and edges[at] == value)

@@ -10,15 +10,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+from policies.column import Bits, Column, union
 from policies.decision import Decision, Hit, Missing, Moment, Ruling
-from policies.matrix import Bits, Column, GrantRows, Matrix, compile_rules, union
+from policies.matrix import GrantRows, Matrix, compile_rules
 from policies.model import Effect, Fact, Gate, Layer
 from policies.standing import Side, Standing, read_both, standing_at
 from policies.verdict import View
 
-__all__ = ["Matrix", "Question", "Said", "compile_rules", "decide", "decide_all", "say"]
+__all__ = [
+    "Matrix",
+    "Question",
+    "Said",
+    "compile_rules",
+    "decide",
+    "decide_all",
+    "say",
+    "verdict_of",
+]
 
 _CLEARANCE = "clearance"
+_REMEMBERED = 8192
+"""The most combinations of rules whose rulings are remembered at a time."""
 _STRICTNESS = (Effect.PERMIT, Effect.REVIEW, Effect.FORBID)
 
 
@@ -59,7 +71,8 @@ def decide(
     """
     now = exchange if today is None else today
     standing = standing_at(bundle.matrix, gate, exchange.at, now.at)
-    return _decision(bundle, standing, exchange, now, cleared)
+    said = _remembered(standing, *read_both(standing, exchange.facts, now.facts), cleared)
+    return _decision(bundle, gate, said, exchange, now)
 
 
 def decide_all(bundle: _Compiled, gate: Gate, questions: Iterable[Question]) -> Iterator[Decision]:
@@ -71,16 +84,16 @@ def decide_all(bundle: _Compiled, gate: Gate, questions: Iterable[Question]) -> 
         standing = known.get(periods)
         if standing is None:
             standing = known[periods] = standing_at(matrix, gate, exchange.at, today.at)
-        yield _decision(bundle, standing, exchange, today, cleared)
+        then, now = read_both(standing, exchange.facts, today.facts)
+        said = _remembered(standing, then, now, cleared)
+        yield _decision(bundle, gate, said, exchange, today)
 
 
 def _decision(
-    bundle: _Compiled, standing: Standing, exchange: Moment, today: Moment, cleared: frozenset[str]
+    bundle: _Compiled, gate: Gate, said: "Said", exchange: Moment, today: Moment
 ) -> Decision:
-    then, now = read_both(standing, exchange.facts, today.facts)
-    said = _remembered(standing, then, now, cleared)
     return Decision(
-        gate=standing.gate,
+        gate=gate,
         bundle=bundle.digest,
         meaning=bundle.meaning,
         exchange_at=exchange.at,
@@ -115,7 +128,7 @@ def say(standing: Standing, then: Bits, now: Bits, cleared: frozenset[str] = fro
     """The stricter verdict of both clocks, and the union of what they say."""
     views = _views(standing, then, now, cleared)
     matrix = standing.exchange.matrix
-    verdict = max((view.verdict for view in views), key=_STRICTNESS.index)
+    verdict = _strictest(views)
     setting = [view for view in views if view.verdict is verdict]
     permits = verdict is Effect.PERMIT
     duties = {duty for view in views for duty in view.duties(view.sure)} if permits else set()
@@ -141,7 +154,18 @@ def say(standing: Standing, then: Bits, now: Bits, cleared: frozenset[str] = fro
     )
 
 
-_remembered = lru_cache(maxsize=8192)(say)
+def verdict_of(
+    standing: Standing, then: Bits, now: Bits, cleared: frozenset[str] = frozenset()
+) -> Effect:
+    """The verdict that `say` gives, at less cost."""
+    return _strictest(_views(standing, then, now, cleared))
+
+
+def _strictest(views: Iterable[View]) -> Effect:
+    return max((view.verdict for view in views), key=_STRICTNESS.index)
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(say)
 
 
 def _views(standing: Standing, then: Bits, now: Bits, cleared: frozenset[str]) -> tuple[View, View]:

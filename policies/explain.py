@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from policies.changes import Change, Clearance, changes_of
+from policies.column import passes
 from policies.decision import Decision, Hit, Moment
 from policies.engine import decide
 from policies.facts import spec_of
-from policies.matrix import passes
 from policies.model import Cite, Condition, Fact, Gate, Place, Rule, Source, Test
 from policies.permissions import Bundle, Permission
 from policies.reach import Clock, Reach, Reaches, reach_of, rows_in

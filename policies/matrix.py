@@ -1,218 +1,16 @@
-"""Conditions as bits: a row per alternative of a condition, a column per fact.
+"""Rules and grants as bits: a row per alternative of a condition, a column per fact."""
 
-Reading the facts of an exchange gives two integers: the rows that surely hold and those that may.
-An unknown fact takes every row that tests it out of the first and none out of the second, which is
-strong Kleene, negated tests included.
-"""
-
-import operator
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, cast
 
-from policies.decision import Missing
-from policies.facts import FactType, spec_of
-from policies.model import Condition, Effect, Fact, Grant, Layer, Op, Place, Rule, Test, Window
+from policies.column import Asked, Column, union
+from policies.model import Condition, Effect, Grant, Layer, Place, Rule, Test, Window
 
-__all__ = [
-    "Bits",
-    "Column",
-    "GrantRows",
-    "Matrix",
-    "compile_rules",
-    "passes",
-    "read",
-    "read_twice",
-    "union",
-]
+__all__ = ["GrantRows", "Matrix", "compile_rules"]
 
-_MEMO_LIMIT = 4096
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
-_COMPARISONS: Mapping[Op, Callable[[int, int], bool]] = {
-    "above": operator.gt,
-    "at_least": operator.ge,
-    "below": operator.lt,
-    "at_most": operator.le,
-}
-_KINDS: Mapping[FactType, type] = {
-    FactType.TEXT: str,
-    FactType.CHOICE: str,
-    FactType.BOOL: bool,
-    FactType.NUMBER: int,
-    FactType.SET: frozenset,
-}
-
-
-type _Seen = Callable[[Fact | None], int | None]
-
-
-MAY_BE_NONE = frozenset({"router"})
-"""Facts whose absence is known: a call that names no router has none (decision 0013)."""
-
-
-class Bits(NamedTuple):
-    """Rows that hold whatever the unknown facts are, and rows that hold for some value of them."""
-
-    sure: int
-    maybe: int
-
-
-class _Asked(NamedTuple):
-    """What a test asks of its fact, without its place."""
-
-    op: Op
-    values: tuple[str | int | bool, ...]
-    is_negated: bool
-
-    def holds(self, value: Fact) -> bool:
-        """Whether a value of the fact's own type passes."""
-        return self._holds(value) is not self.is_negated
-
-    def _holds(self, value: Fact) -> bool:
-        if isinstance(value, frozenset):
-            return value.isdisjoint(self.values) is (self.op == "lacks")
-        if self.op == "is":
-            return any(_equals(wanted, value) for wanted in self.values)
-        compare, limit = _COMPARISONS.get(self.op), self.values[0]
-        if compare is None or not isinstance(value, int) or not isinstance(limit, int):
-            return False
-        return compare(value, limit)
-
-
-def _equals(wanted: str | int, value: str | int) -> bool:
-    if not isinstance(wanted, str) or not isinstance(value, str):
-        return wanted == value
-    if wanted.startswith("*"):
-        return value.endswith(wanted[1:])
-    if wanted.endswith("*"):
-        return value.startswith(wanted[:-1])
-    return wanted == value
-
-
-class Column:
-    """All tests on one fact."""
-
-    __slots__ = (
-        "_absent",
-        "_asked",
-        "_full",
-        "_limits",
-        "_regions",
-        "_seen",
-        "_spec",
-        "fact",
-        "free",
-        "hot",
-        "missing",
-        "tested",
-    )
-
-    def __init__(self, fact: str, full: int, asked: Mapping[_Asked, int]) -> None:
-        self.fact = fact
-        self.tested = 0
-        """The rows that test the fact."""
-        for rows in asked.values():
-            self.tested |= rows
-        self.free = full & ~self.tested
-        """The rows that do not."""
-        self._full = full
-        self._asked = tuple(asked.items())
-        self._absent = self._passing_nothing() if fact in MAY_BE_NONE else None
-        self._spec = spec_of(fact)
-        self.missing = Missing(
-            fact=fact, supplied_by="" if self._spec is None else self._spec.supplied_by
-        )
-        """What a decision says of the fact where it is missing."""
-        self._seen: dict[Fact, int] = {}
-        kind = None if self._spec is None else _KINDS[self._spec.type]
-        self.hot = (fact, kind, cast("_Seen", self._seen.get), self.free)
-        """What every reading needs: the fact, the type of its values, what was said of one before,
-        and the rows that do not test it."""
-        self._limits = sorted({v for test in asked for v in test.values if type(v) is int})
-        self._regions: dict[int, int] = {}
-
-    def is_unknown(self, facts: Mapping[str, Fact]) -> bool:
-        """Whether the fact is absent, and absence says nothing, or of the wrong type."""
-        return self.bits(facts.get(self.fact)) is None
-
-    def bits(self, value: Fact | None) -> int | None:
-        """The rows that a value leaves standing; None where it is unknown."""
-        if value is None:
-            return self._absent
-        if self._spec is None or not self._spec.accepts(value):
-            return None
-        known = self._seen.get(value)
-        if known is None:
-            known = self._region(value) if type(value) is int else self._passing(value)
-            if len(self._seen) >= _MEMO_LIMIT:
-                self._seen.clear()
-            self._seen[value] = known
-        return known
-
-    def _region(self, value: int) -> int:
-        """The bits of the stretch between limits that a number lies in, where all read alike."""
-        at = bisect_left(self._limits, value)
-        region = 2 * at + (at < len(self._limits) and self._limits[at] == value)
-        known = self._regions.get(region)
-        if known is None:
-            known = self._regions[region] = self._passing(value)
-        return known
-
-    def _passing_nothing(self) -> int:
-        """The rows that stand where there is nothing: those that ask for no value."""
-        return self._full & ~union(rows for asked, rows in self._asked if not asked.is_negated)
-
-    def _passing(self, value: Fact) -> int:
-        bits = self._full
-        for asked, rows in self._asked:
-            if not asked.holds(value):
-                bits &= ~rows
-        return bits
-
-
-def read(columns: Iterable[Column], rows: int, facts: Mapping[str, Fact]) -> Bits:
-    """Which of some rows hold under facts; absent and wrongly typed facts are unknown."""
-    bits, _ = read_twice(columns, rows, facts, facts)
-    return bits
-
-
-def read_twice(
-    columns: Iterable[Column], rows: int, first: Mapping[str, Fact], second: Mapping[str, Fact]
-) -> tuple[Bits, Bits]:
-    """Which of some rows hold under each of two maps of facts, most of which they share."""
-    maybe = free = maybe_too = free_too = rows
-    for column in columns:
-        fact, kind, seen, untested = column.hot
-        value, other = first.get(fact), second.get(fact)
-        # The type is compared first: `1` and `true` are one key of a dictionary.
-        bits = seen(value) if type(value) is kind else None
-        if bits is None:
-            bits = column.bits(value)
-        if bits is None:
-            free &= untested
-        else:
-            maybe &= bits
-        if other is not value:
-            bits = seen(other) if type(other) is kind else None
-            if bits is None:
-                bits = column.bits(other)
-        if bits is None:
-            free_too &= untested
-        else:
-            maybe_too &= bits
-    return Bits(maybe & free, maybe), Bits(maybe_too & free_too, maybe_too)
-
-
-def passes(test: Test, facts: Mapping[str, Fact]) -> bool | None:
-    """Whether facts pass one test; None where its fact is unknown."""
-    value, spec = facts.get(test.fact), spec_of(test.fact)
-    if value is None and test.fact in MAY_BE_NONE:
-        return test.negated
-    if value is None or spec is None or not spec.accepts(value):
-        return None
-    return _Asked(test.op, test.values, test.negated).holds(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +33,8 @@ class Matrix:
     """Sorted by id."""
     rows: tuple[int, ...]
     """The rows of each rule."""
+    scopes: tuple[int, ...]
+    """The rows of each rule's scope alone: a grant of its party speaks where one holds."""
     grants: tuple[GrantRows, ...]
     columns: tuple[Column, ...]
     full: int
@@ -273,7 +73,7 @@ class _Layout:
 
     def __init__(self) -> None:
         self.size = 0
-        self.asked: dict[str, dict[_Asked, int]] = {}
+        self.asked: dict[str, dict[Asked, int]] = {}
 
     def add(self, condition: Condition) -> int:
         """Give each alternative a row; the rows given."""
@@ -281,7 +81,7 @@ class _Layout:
         for alternative in condition.alternatives:
             for test in alternative:
                 asked = self.asked.setdefault(test.fact, {})
-                key = _Asked(test.op, test.values, test.negated)
+                key = Asked(test.op, test.values, test.negated)
                 asked[key] = asked.get(key, 0) | 1 << self.size
             self.size += 1
         return (1 << self.size) - (1 << first)
@@ -323,6 +123,7 @@ def compile_rules(rules: Sequence[Rule], grants: Sequence[Grant]) -> Matrix:
     return Matrix(
         rules=ordered,
         rows=rows,
+        scopes=tuple(scopes[rule.scope] for rule in ordered),
         grants=grant_rows,
         columns=layout.columns(),
         full=(1 << layout.size) - 1,
@@ -368,11 +169,3 @@ def _points(rules: Iterable[Rule], grants: Iterable[Grant]) -> Iterator[datetime
         yield from (source.review_by for source in rule.sources if source.review_by is not None)
     for window in windows:
         yield from (edge for edge in (window.start, window.until) if edge is not None)
-
-
-def union(masks: Iterable[int]) -> int:
-    """The rows that are in any of these."""
-    found = 0
-    for mask in masks:
-        found |= mask
-    return found

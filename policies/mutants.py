@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from policies.alterations import Alteration, alterations_of
 from policies.bundle import Bundle
+from policies.column import Bits, passes, union
 from policies.engine import say
-from policies.matrix import Bits, passes, union
 from policies.model import Case, Effect, Fact, Place, Test
 from policies.standing import read_both, standing_at
 from policies.testing import is_of_library, library_alone, run_suites

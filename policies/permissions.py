@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from policies.column import passes
 from policies.decision import Decision
-from policies.engine import Matrix, compile_rules, decide
-from policies.matrix import passes
+from policies.engine import Matrix, compile_rules, verdict_of
 from policies.model import Condition, Effect, Fact, Gate, Grant, Layer, Rule, Window
 from policies.reach import Reaches
+from policies.standing import read_both, standing_at
 from policies.wording import listed
 
 __all__ = ["Bundle", "Permission", "permissions_of"]
@@ -52,15 +53,6 @@ class Permission:
         return f"a grant from {self.party} that {' and '.join(does)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Only:
-    """A bundle of nothing but its matrix."""
-
-    matrix: Matrix
-    digest: str = ""
-    meaning: str = ""
-
-
 def permissions_of(
     bundle: Bundle, decision: Decision, reaches: Reaches, *, cleared: frozenset[str]
 ) -> tuple[Permission, ...]:
@@ -80,8 +72,9 @@ def permissions_of(
     then, now = (reach.moment for reach in reaches)
     best: dict[str, Permission] = {}
     for grant, permission in proposed:
-        only = _Only(matrix=replace(matrix, grants=(*kept, rows_of[grant.id])))
-        verdict = decide(only, decision.gate, then, now, cleared=cleared).verdict
+        only = replace(matrix, grants=(*kept, rows_of[grant.id]))
+        standing = standing_at(only, decision.gate, then.at, now.at)
+        verdict = verdict_of(standing, *read_both(standing, then.facts, now.facts), cleared)
         limit = best.get(grant.party, permission).verdict
         if _STRICTNESS.index(verdict) < _STRICTNESS.index(limit):
             best[grant.party] = replace(permission, verdict=verdict)

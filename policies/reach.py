@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from policies.column import Bits, Column
 from policies.decision import Moment
-from policies.matrix import Bits, Column, Matrix
-from policies.model import Effect, Gate, Rule, Test
+from policies.matrix import Matrix
+from policies.model import Effect, Fact, Gate, Rule, Test
 from policies.standing import Side, read_both, standing_at
 
 __all__ = ["Clock", "Reach", "Reaches", "reach_of", "rows_in"]
@@ -35,6 +36,22 @@ class Reach:
     """Those of the facts that something here tests."""
     alone: Mapping[str, int]
     """For each of these facts, the rows that test it and that every other fact lets hold, or may."""
+    doubt: Mapping[str, int]
+    """For each of these facts, the rows that test another fact, one that is unknown."""
+
+    def given(self, fact: str, value: Fact | None) -> Bits:
+        """The rows that hold where one fact has another value, or none."""
+        column = self.columns.get(fact)
+        if column is None:
+            return Bits(self.sure, self.maybe)
+        held, doubt = column.bits(value), self.doubt[fact]
+        maybe = self.alone[fact]
+        if held is None:
+            doubt |= column.tested
+        else:
+            maybe &= held
+        maybe |= self.maybe & column.free
+        return Bits(maybe & ~doubt, maybe)
 
     def tests(self, fact: str) -> Iterator[Test]:
         """The tests on a fact that alone decide whether a rule or a grant applies."""
@@ -60,12 +77,21 @@ def reach_of(matrix: Matrix, gate: Gate, exchange: Moment, today: Moment) -> Rea
 
 
 def _reach(side: Side, clock: Clock, moment: Moment, bits: Bits) -> Reach:
-    read = [_known(column, moment, side.matrix.full) for column in side.columns]
+    held = [column.bits(moment.facts.get(column.fact)) for column in side.columns]
+    doubts = [
+        column.tested if bits is None else 0
+        for column, bits in zip(side.columns, held, strict=True)
+    ]
+    read = [side.matrix.full if bits is None else bits for bits in held]
     after, before = _suffixes(read, side.live), side.live
+    later, earlier = _joined(doubts), 0
     alone: dict[str, int] = {}
+    doubt: dict[str, int] = {}
     for at, column in enumerate(side.columns):
         alone[column.fact] = before & after[at + 1] & column.tested
+        doubt[column.fact] = earlier | later[at + 1]
         before &= read[at]
+        earlier |= doubts[at]
     return Reach(
         matrix=side.matrix,
         clock=clock,
@@ -75,13 +101,8 @@ def _reach(side: Side, clock: Clock, moment: Moment, bits: Bits) -> Reach:
         permits=side.counted[Effect.PERMIT],
         columns={column.fact: column for column in side.columns},
         alone=alone,
+        doubt=doubt,
     )
-
-
-def _known(column: Column, moment: Moment, full: int) -> int:
-    """The rows that a fact leaves standing; all of them where it is unknown."""
-    bits = column.bits(moment.facts.get(column.fact))
-    return full if bits is None else bits
 
 
 def rows_in(rule: Rule, own: int, rows: int) -> list[tuple[Test, ...]]:
@@ -95,4 +116,12 @@ def _suffixes(masks: list[int], start: int) -> list[int]:
     found = [start]
     for mask in reversed(masks):
         found.append(found[-1] & mask)
+    return found[::-1]
+
+
+def _joined(masks: list[int]) -> list[int]:
+    """For each place, all that masks from there on have."""
+    found = [0]
+    for mask in reversed(masks):
+        found.append(found[-1] | mask)
     return found[::-1]

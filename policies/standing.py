@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
-from policies.matrix import Bits, Column, GrantRows, Matrix, read, read_twice, union
+from policies.column import Bits, Column, read, read_twice, union
+from policies.matrix import GrantRows, Matrix
 from policies.model import Effect, Fact, Gate, Grant, Layer, Rule
 
 __all__ = ["Side", "Standing", "read_both", "standing_at"]

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from policies.matrix import Matrix, union
+from policies.column import union
+from policies.matrix import Matrix
 from policies.model import Duty, Effect, Layer
 
 __all__ = ["View"]
@@ -29,7 +30,7 @@ class View:
     """Rules lifted, with the id of the grant."""
     grants: frozenset[str]
 
-    @cached_property
+    @property
     def silent(self) -> frozenset[Layer]:
         """Layers where nothing can match that would end the silence."""
         return frozenset(
@@ -38,7 +39,7 @@ class View:
             if not self.maybe & rows and layer not in self.perhaps
         )
 
-    @cached_property
+    @property
     def worst(self) -> Effect:
         """The verdict with every unknown fact at its worst: only what is sure permits."""
         if self.maybe & self.forbid or not all(self.sure & rows for rows in self.layers.values()):

@@ -13,11 +13,11 @@ from itertools import islice, product
 
 from policies.bundle import Bundle
 from policies.candidates import candidates
+from policies.column import passes
 from policies.decision import Decision, Moment
 from policies.diff import Edit, causes_of
 from policies.engine import decide
 from policies.facts import GATES, spec_of
-from policies.matrix import passes
 from policies.model import Condition, Effect, Fact, Gate, Grant, Layer, Rule, Test, Window
 
 __all__ = ["Witness", "witnesses"]

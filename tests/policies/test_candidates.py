@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.candidates import candidates, nearest_sets, says
+from policies.column import passes
 from policies.facts import FactSpec, spec_of
-from policies.matrix import passes
 from policies.model import Effect, Fact, Op, Test
 from tests.policies.strategies import HERE
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.column import passes
 from policies.decision import Moment
 from policies.engine import decide
 from policies.explain import Explanation, Failed, Tested, explain
-from policies.matrix import passes
 from policies.model import Effect, Fact, Gate
 from tests.policies import oracle
 from tests.policies.acme import DOCUMENTS, approved

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.column import passes
 from policies.decision import Moment
-from policies.matrix import compile_rules, passes
+from policies.matrix import compile_rules
 from policies.model import Condition, Effect, Fact, Gate, Test
 from policies.reach import reach_of, rows_in
 from tests.policies.acme import DOCUMENTS, approved
