@@ -13,8 +13,9 @@ from policies.documents import Links, read_grant, read_student, read_suite
 from policies.engine import Matrix, compile_rules
 from policies.meaning import meaning_of, sha256_of
 from policies.model import Counter, Grant, Layer, Policy, Rule, Source, Student, Suite
+from policies.nodes import Fields
 from policies.rules import read_policy
-from policies.source import Fields, decode, parse, split_lines
+from policies.source import decode, parse, split_lines
 
 __all__ = ["LANGUAGE", "LIBRARY", "Bundle", "bundle_of", "load_bundle"]
 
@@ -97,6 +98,9 @@ def bundle_of(
     grants, students, suites = linked.read(files, findings)
     findings.stop()
     rules = tuple(sorted(linked.links.rules.values(), key=lambda rule: rule.id))
+    # One by one: letting go of all nodes at once would hold up every other thread for that long.
+    while files:
+        files.pop()
     return Bundle(
         digest=_digest(documents, links),
         meaning=meaning_with(counters, meaning_of(rules, grants)),

@@ -293,6 +293,13 @@ _CODES: tuple[Code, ...] = (
         "A grant, an override of a library file and a judgement on whom a student competes with count once somebody approved the file on record.",
     ),
     _warning(
+        "drifted",
+        "a clause whose text reads differently by now",
+        "A rule rests on the words of a clause; `inbond terms import` keeps what they were on each day.",
+        "New words are suspected first and confirmed after seven days, and the rules that cite them wait for somebody to read both.",
+        "No verdict changes by this: the rule holds until it is edited.",
+    ),
+    _warning(
         "stale",
         "a text whose review is due",
         "Past `review_by` the permits that rest on a text alone count as review, until somebody read it again.",

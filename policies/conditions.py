@@ -17,7 +17,7 @@ from policies.facts import (
     spec_of,
 )
 from policies.model import Condition, Fact, Gate, Op, Test
-from policies.source import Fields, Items, Leaf, Node, Scalar
+from policies.nodes import Fields, Items, Leaf, Node, Scalar
 
 __all__ = ["ALWAYS", "MAX_ALTERNATIVES", "Reader", "both"]
 

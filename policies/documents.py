@@ -21,6 +21,7 @@ from policies.model import (
     Student,
     Suite,
 )
+from policies.nodes import Fields, Items, Leaf, Node
 from policies.rules import check_window, gates_of, leaves, window_of
 from policies.shapes import (
     GrantShape,
@@ -28,7 +29,6 @@ from policies.shapes import (
     SuiteShape,
     read_shape,
 )
-from policies.source import Fields, Items, Leaf, Node
 
 __all__ = ["Links", "read_grant", "read_student", "read_suite"]
 
@@ -246,8 +246,13 @@ class _Given:
         if not isinstance(node, Fields):
             both = self._instant(node)
             return both, both
-        if node.values.keys() - {"exchange", "today"}:
-            self._bad_at(node)
+        for name in node.values.keys() - {"exchange", "today"}:
+            self._findings.error(
+                "unknown-key",
+                f"{quoted(name)} is not a key of `at`",
+                node.keys[name],
+                nearest(name, ("exchange", "today")) or "write `at: {exchange: DATE, today: DATE}`",
+            )
         return self._instant(node.values.get("exchange")), self._instant(node.values.get("today"))
 
     def _instant(self, node: Node | None) -> datetime | None:

@@ -31,6 +31,8 @@ __all__ = [
 _CLEARANCE = "clearance"
 _REMEMBERED = 8192
 """The most combinations of rules whose rulings are remembered at a time."""
+_NOBODY: frozenset[Layer] = frozenset()
+_NO_GRANTS: frozenset[str] = frozenset()
 _STRICTNESS = (Effect.PERMIT, Effect.REVIEW, Effect.FORBID)
 
 
@@ -186,6 +188,20 @@ def _view(
     """
     matrix = side.matrix
     held = [grant for grant in side.grants if bits.sure & grant.scope]
+    speakers = side.speakers if bits.sure & matrix.router else side.unrouted
+    if not (held or cleared or alone):
+        return View(
+            matrix=matrix,
+            sure=bits.sure,
+            maybe=bits.maybe,
+            forbid=side.counted[Effect.FORBID],
+            review=side.counted[Effect.REVIEW],
+            permit=side.counted[Effect.PERMIT],
+            layers=speakers,
+            perhaps=_NOBODY,
+            lifted={},
+            grants=_NO_GRANTS,
+        )
     spoken = {grant.grant.id: _speaks_for(side, grant, bits.sure) for grant in held}
     lifts = [(grant.grant.id, grant.lifts) for grant in held]
     lifts += [(_CLEARANCE, matrix.clearable.get(rule, 0)) for rule in cleared]
@@ -205,11 +221,7 @@ def _view(
         forbid=side.counted[Effect.FORBID] & ~lifted_rows,
         review=side.counted[Effect.REVIEW] & ~lifted_rows,
         permit=side.counted[Effect.PERMIT] | side.counted[Effect.REVIEW] & lifted_rows,
-        layers={
-            layer: rows
-            for layer, rows in side.speakers.items()
-            if layer not in done and (layer is not Layer.ROUTER or bits.sure & matrix.router)
-        },
+        layers={layer: rows for layer, rows in speakers.items() if layer not in done},
         perhaps=frozenset(layer for layer, rows in alone.items() if other.maybe & rows),
         lifted=lifted,
         grants=frozenset(grant for grant, layers in spoken.items() if layers)

@@ -41,6 +41,7 @@ _OPERATIONS = (
     "models",
     "moderation",
     "other",
+    "realtime",
     "rerank",
 )
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from policies.conditions import Reader
-from policies.diagnostics import Findings, PolicyError, Span
+from policies.diagnostics import Findings, PolicyError, Span, nearest, quoted
 from policies.model import Fact
-from policies.source import Fields, Leaf, Node, decode, parse
+from policies.nodes import Fields, Leaf, Node
+from policies.source import decode, parse
 
 __all__ = ["Given", "read_given"]
 
@@ -71,8 +72,13 @@ class _Instants:
         if not isinstance(node, Fields):
             both = self._instant(node)
             return both, both
-        for key in node.values.keys() - {"exchange", "today"}:
-            self._bad(node.keys[key])
+        for name in node.values.keys() - {"exchange", "today"}:
+            self._findings.error(
+                "unknown-key",
+                f"{quoted(name)} is not a key of `at`",
+                node.keys[name],
+                nearest(name, ("exchange", "today")) or "write `at: {exchange: DATE, today: DATE}`",
+            )
         return self._instant(node.values.get("exchange")), self._instant(node.values.get("today"))
 
     def _instant(self, node: Node | None) -> datetime | None:

@@ -21,8 +21,8 @@ from policies.model import (
     Source,
     Window,
 )
+from policies.nodes import Fields, Items, Leaf, Node
 from policies.shapes import GATE_WORDS, PolicyShape, RuleShape, SourceShape, WindowShape, read_shape
-from policies.source import Fields, Items, Leaf, Node
 
 __all__ = ["check_window", "gates_of", "leaves", "read_policy", "window_of"]
 

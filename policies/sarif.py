@@ -6,23 +6,22 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from policies.codes import CODES, Code
+from policies.codes import CODES
 from policies.diagnostics import Diagnostic
 
 __all__ = ["sarif"]
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
-_PAGES = "urn:inbond:diagnostic:"
 
 
 def sarif(
-    findings: Iterable[Diagnostic], *, version: str, pages: str = _PAGES
+    findings: Iterable[Diagnostic], *, version: str, pages: str | None = None
 ) -> dict[str, object]:
     """A log of one run: each code that occurs is a rule with its help, each finding a result.
 
     Columns count characters and files are relative to where the policies lie (`%SRCROOT%`).
-    `pages` is what the address of a help page begins with; `CODE.md` follows it, or the code alone
-    where it is a name and no address.
+    The help of a code stands in the log itself, for the pages ship with inbond and a viewer can open
+    none of them; where they are published, `pages` is the address before `CODE.md`.
     """
     found = list(findings)
     codes = sorted({finding.code for finding in found})
@@ -41,22 +40,20 @@ def sarif(
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _rule(slug: str, pages: str) -> dict[str, object]:
+def _rule(slug: str, pages: str | None) -> dict[str, object]:
     """A reportingDescriptor (§3.49)."""
     code = CODES[slug]
     meaning = " ".join(code.sentences)
-    return {
+    rule: dict[str, object] = {
         "id": slug,
         "shortDescription": {"text": f"This is about {code.title}."},
         "fullDescription": {"text": meaning},
         "help": {"text": meaning, "markdown": meaning},
-        "helpUri": _address(code, pages),
         "defaultConfiguration": {"level": code.severity.value},
     }
-
-
-def _address(code: Code, pages: str) -> str:
-    return f"{pages}{code.slug}" if pages.endswith(":") else f"{pages.rstrip('/')}/{code.slug}.md"
+    if pages is not None:
+        rule["helpUri"] = f"{pages.rstrip('/')}/{slug}.md"
+    return rule
 
 
 def _result(finding: Diagnostic, rule: int) -> dict[str, object]:

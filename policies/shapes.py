@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from policies.diagnostics import Findings, nearest, quoted
-from policies.source import Fields, Items, Leaf, Node
+from policies.nodes import Fields, Items, Leaf, Node
 
 __all__ = [
     "DUTIES",

@@ -6,27 +6,16 @@ duplicate keys or second documents. libyaml finds the tokens; plain scalars are 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 
 from yaml import YAMLError, events
 from yaml._yaml import CParser
 
 from policies.diagnostics import Findings, Span, quoted
+from policies.nodes import TO_THE_END, At, Fields, Items, Keys, Leaf, Node, Page, Scalar, packed
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_DEPTH",
-    "Fields",
-    "Items",
-    "Leaf",
-    "Node",
-    "Scalar",
-    "decode",
-    "parse",
-    "split_lines",
-]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "decode", "parse", "split_lines"]
 
 MAX_BYTES = 1 << 20
 """The largest policy file, in bytes."""
@@ -34,110 +23,8 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 """How deep lists and mappings may nest."""
 
-type Scalar = bool | int | str | datetime | None
-type Node = Leaf | Items | Fields
-type _At = int
-
-_BITS = 21
-"""Bits of a column in a place: more than a file has characters."""
-
-_START: _At = 1
+_START: At = 1
 """The first character of a file."""
-
-_TO_THE_END = (1 << _BITS) - 1
-"""The column where a stretch ends that runs over its line."""
-
-
-class _Page:
-    """The lines of a file, for places in it."""
-
-    __slots__ = ("file", "lines")
-
-    def __init__(self, file: str, lines: list[str]) -> None:
-        self.file = file
-        self.lines = lines
-
-    def span(self, at: _At) -> Span:
-        """The stretch of a line that a place packs."""
-        line, start, end = at >> 2 * _BITS, at >> _BITS & _TO_THE_END, at & _TO_THE_END
-        if line >= len(self.lines):
-            # libyaml puts the end of a text without a final line end one line too far.
-            line, start = len(self.lines) - 1, len(self.lines[-1])
-        text = self.lines[line]
-        start = min(start, len(text))
-        return Span(self.file, line + 1, start + 1, max(1, min(end, len(text)) - start), text)
-
-
-def _packed(line: int, start: int, end: int) -> _At:
-    """A place as one number; all count from 0."""
-    return line << 2 * _BITS | start << _BITS | end
-
-
-# Nodes are made by the ten thousand, and the places of most are never asked for. A place is one
-# number, for the collector of garbage walks over everything else again and again, and nodes are not
-# frozen, for that makes their making three times as dear.
-@dataclass(slots=True, eq=False)
-class Leaf:
-    """One scalar: its value, its characters as written, and where it stands."""
-
-    value: Scalar
-    raw: str
-    _page: _Page
-    _at: _At
-
-    @property
-    def span(self) -> Span:
-        """Where it stands."""
-        return self._page.span(self._at)
-
-
-@dataclass(slots=True, eq=False)
-class Items:
-    """A list."""
-
-    items: list[Node]
-    _page: _Page
-    _at: _At
-
-    @property
-    def span(self) -> Span:
-        """Where it starts."""
-        return self._page.span(self._at)
-
-
-@dataclass(slots=True, eq=False)
-class Fields:
-    """A mapping, in the order of the file; `keys` says where each key stands."""
-
-    values: dict[str, Node]
-    keys: Mapping[str, Span]
-    _page: _Page
-    _at: _At
-
-    @property
-    def span(self) -> Span:
-        """Where its first key stands, or where it starts."""
-        return self._page.span(self._at)
-
-
-class _Keys(Mapping[str, Span]):
-    """Where each key of a mapping stands."""
-
-    __slots__ = ("_page", "_places")
-
-    def __init__(self, page: _Page, places: dict[str, _At]) -> None:
-        self._page = page
-        self._places = places
-
-    def __getitem__(self, name: str) -> Span:
-        return self._page.span(self._places[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
 
 # YAML 1.2.2 §5.1, without the byte order mark, which may only come first.
 _UNPRINTABLE = re.compile(
@@ -190,7 +77,7 @@ def parse(file: str, text: str, findings: Findings) -> Fields | None:
     Positions count characters, and a byte order mark counts for nothing.
     """
     text = text.removeprefix("\ufeff")
-    page = _Page(file, split_lines(text))
+    page = Page(file, split_lines(text))
     if not _is_readable(page, text, findings):
         return None
     builder = _Builder(page, findings)
@@ -214,7 +101,7 @@ def split_lines(text: str) -> list[str]:
     return _LINE_END.split(text)
 
 
-def _is_readable(page: _Page, text: str, findings: Findings) -> bool:
+def _is_readable(page: Page, text: str, findings: Findings) -> bool:
     bad = _UNPRINTABLE.search(text)
     if bad is not None:
         before = split_lines(text[: bad.start()])
@@ -222,7 +109,7 @@ def _is_readable(page: _Page, text: str, findings: Findings) -> bool:
         findings.error(
             "encoding",
             f"character U+{ord(bad[0]):04X} cannot stand in a policy file",
-            page.span(_packed(len(before) - 1, start, start + 1)),
+            page.span(packed(len(before) - 1, start, start + 1)),
             "remove it",
         )
         return False
@@ -243,17 +130,17 @@ class _Open:
 
     __slots__ = ("at", "items", "key", "places", "values")
 
-    def __init__(self, at: _At, *, is_list: bool) -> None:
+    def __init__(self, at: At, *, is_list: bool) -> None:
         self.at = at
         self.items: list[Node] | None = [] if is_list else None
         self.key: str | None = None
-        self.places: dict[str, _At] = {}
+        self.places: dict[str, At] = {}
         self.values: dict[str, Node] = {}
 
-    def done(self, page: _Page) -> Node:
+    def done(self, page: Page) -> Node:
         if self.items is not None:
             return Items(self.items, page, self.at)
-        return Fields(self.values, _Keys(page, self.places), page, self.at)
+        return Fields(self.values, Keys(page, self.places), page, self.at)
 
 
 class _StopReading(Exception):  # noqa: N818 - control flow inside this module
@@ -263,7 +150,7 @@ class _StopReading(Exception):  # noqa: N818 - control flow inside this module
 class _Builder:
     """Builds nodes from libyaml's events, without recursion."""
 
-    def __init__(self, page: _Page, findings: Findings) -> None:
+    def __init__(self, page: Page, findings: Findings) -> None:
         self._page = page
         self._findings = findings
         self._open: list[_Open] = []
@@ -298,20 +185,20 @@ class _Builder:
         self._findings.error(
             "yaml",
             message.replace("'", "`"),
-            self._page.span(_packed(line, column, column + 1)),
+            self._page.span(packed(line, column, column + 1)),
             "check quotes and indentation",
         )
 
     @staticmethod
-    def _at(event: events.Event) -> _At:
+    def _at(event: events.Event) -> At:
         start, end = event.start_mark, event.end_mark
         assert start is not None  # noqa: S101 - the parser marks every event
         assert end is not None  # noqa: S101 - as above
         line = start.line
-        last = end.column if end.line == line else _TO_THE_END
-        return line << 2 * _BITS | start.column << _BITS | last
+        last = end.column if end.line == line else TO_THE_END
+        return packed(line, start.column, last)
 
-    def _refuse(self, code: str, message: str, at: _At, hint: str) -> None:
+    def _refuse(self, code: str, message: str, at: At, hint: str) -> None:
         self._findings.error(code, message, self._page.span(at), hint)
 
     def _document(self, event: events.DocumentStartEvent) -> None:
@@ -388,7 +275,7 @@ class _Builder:
             value = self._plain(raw, at) if event.implicit[0] else raw
             self._place(Leaf(value, raw, self._page, at))
 
-    def _key(self, parent: _Open, name: str, at: _At, *, is_plain: bool) -> None:
+    def _key(self, parent: _Open, name: str, at: At, *, is_plain: bool) -> None:
         places = parent.places
         if not places:
             parent.at = at
@@ -424,7 +311,7 @@ class _Builder:
             parent.values[parent.key] = node
             parent.key = None
 
-    def _plain(self, raw: str, at: _At) -> Scalar:
+    def _plain(self, raw: str, at: At) -> Scalar:
         """The value of a plain scalar (YAML 1.2.2 §10.3.2, with dates and `1_000`, without floats)."""
         if raw in _WORDS:
             return _WORDS[raw]
@@ -443,7 +330,7 @@ class _Builder:
             )
         return raw
 
-    def _integer(self, raw: str, at: _At) -> int:
+    def _integer(self, raw: str, at: At) -> int:
         base = {"0x": 16, "0o": 8}.get(raw[:2], 10)
         value = int(raw, base) if len(raw) <= _MAX_DIGITS else _MAX_NUMBER
         if abs(value) >= _MAX_NUMBER:
@@ -455,7 +342,7 @@ class _Builder:
             )
         return value
 
-    def _instant(self, raw: str, at: _At) -> datetime:
+    def _instant(self, raw: str, at: At) -> datetime:
         try:
             if _DATE.fullmatch(raw):
                 return datetime.combine(date.fromisoformat(raw), time(), UTC)

@@ -34,10 +34,12 @@ class Side:
     """Rows by what they count as: a permit past its sources' review dates counts as review."""
     speakers: Mapping[Layer, int]
     """For each layer whose silence forbids, the rows that end it."""
+    unrouted: Mapping[Layer, int]
+    """The same where no router is known."""
     grants: tuple[GrantRows, ...]
     gate: Gate
     alone: Mapping[Layer, int]
-    """The speakers that only this clock reads: where they speak, the other asks for no more."""
+    """The speakers that only this clock reads, by layer; where they speak, the other asks for no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,6 +103,9 @@ def _side(
     layers = _LAYERS_THAT_SPEAK if gate in _GATES_WHERE_SILENCE_FORBIDS else ()
     live = matrix.router | union(rows for _, rows in standing)
     live |= union(rows for grant in grants for rows in (grant.scope, *grant.speaks.values()))
+    speakers = {
+        layer: union(rows for _, rule, rows in speaking if layer in rule.layers) for layer in layers
+    }
     return Side(
         matrix=matrix,
         columns=tuple(column for column in matrix.columns if column.tested & live),
@@ -108,15 +113,12 @@ def _side(
         counted={
             each: union(rows for effect, _, rows in counted if effect is each) for each in Effect
         },
-        speakers={
-            layer: union(rows for _, rule, rows in speaking if layer in rule.layers)
-            for layer in layers
-        },
+        speakers=speakers,
+        unrouted={layer: rows for layer, rows in speakers.items() if layer is not Layer.ROUTER},
         alone={
-            layer: union(
-                rows for _, rule, rows in speaking if layer in rule.layers and rule.as_of == clock
-            )
-            for layer in layers
+            layer: rows
+            for layer, spoken in speakers.items()
+            if (rows := spoken & union(own for rule, own in standing if rule.as_of == clock))
         },
         grants=grants,
         gate=gate,

@@ -8,30 +8,22 @@ admitted (P5).
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
+from typing import TypedDict
 
-from policies.bundle import Bundle
 from policies.decision import Decision, Moment
 from policies.engine import decide
 from policies.model import Effect, Fact, Gate
-from proxy.clock import new_id, new_nonce, stamp
-from proxy.counting import Counted, Counting, Settling, used_in
-from proxy.enforce import (
-    answer_facts,
-    body_facts,
-    facts_at_response,
-    head_facts,
-    leaf_facts,
-    may_train,
-    plain_name,
-    record_of,
-    refusal_message,
-    usage_of,
-)
-from proxy.errors import LedgerError, ProxyError, RouteError, WireError
+from proxy.clock import new_id
+from proxy.contributors import ContributorError, names_any
+from proxy.counting import Counted, Settling
+from proxy.delivery import withholding
+from proxy.detect import NOTHING_SEEN, Sighting
+from proxy.enforce import body_facts, head_facts
+from proxy.entries import Entries
+from proxy.errors import LedgerError, RouteError, WireError
 from proxy.exchange import Headers, Outcome, Request, RequestHead
 from proxy.forwarding import (
     SentRequest,
@@ -42,69 +34,49 @@ from proxy.forwarding import (
 )
 from proxy.gate import Forward, Refused
 from proxy.identity import Caller
-from proxy.ledger.entry import CallEntry, DecisionRecord, ExchangeEntry, exchange_of
-from proxy.reading import reading_of
-from proxy.recorder import Recorder, may_pass
+from proxy.ledger.entry import ExchangeEntry, exchange_of
+from proxy.recorder import may_pass
+from proxy.redact import unmet
+from proxy.refusals import Early, Refusals
 from proxy.route import Route
+from proxy.services import Clearance, Services
 from proxy.store.bodies import Prepared
 from proxy.store.log import Pending
 from proxy.tap import Tap
 from proxy.wire.encoding import Decoder
 from proxy.wire.format import Reader
-from proxy.wire.refusal import refusal
+from proxy.wire.grpc import Trailed, is_grpc
+from proxy.wire.last_words import Speaker
+from proxy.wire.realtime import hands_out_key
 
-__all__ = ["Call", "Clearance", "Early", "Services"]
+__all__ = ["Call", "CallParts", "CallState"]
 
 _LARGE_BYTES = 2**20
 """Bodies above this are sealed off the event loop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clearance:
-    """What a person decided on an earlier call of the same facts and bytes."""
+class CallState(Enum):
+    """How far a call has come."""
 
-    entry: str
-    """The id of the `decision` or `judgement` entry."""
-    rules: frozenset[str]
-    facts: dict[str, Fact]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Early:
-    """A refusal that was clear from the head: recorded once the caller's body is in."""
-
-    status: int
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What every call of one worker shares."""
-
-    bundle: Bundle
-    counting: Counting
-    recorder: Recorder
-    worker: str
-    keep_wire: bool
-    request_limit_bytes: int
-    answer_limit_bytes: int
-    unannounced_limit_bytes: int | None = None
-    """For bodies that come without a length; None: as for the others."""
-    now: Callable[[], datetime]
-    resolve: Callable[[Route], Awaitable[tuple[str, int]]]
-    """The address to dial; RouteError where it is not allowed."""
-    clearance: Callable[[Mapping[str, Fact], bytes], Awaitable[Clearance | None]]
-    """By the facts at the request gate and the request body."""
-
-
-class _State(Enum):
     OPEN = 0
     SETTLING = 3
     """It is being decided where it is recorded: whether an `exchange` is owed, its `Settling` knows."""
     CALLED = 1
     """The `call` is durable or on its way: an `exchange` is owed."""
     ENDED = 2
+
+
+class CallParts(TypedDict):
+    """What a call is made of, beside its reader."""
+
+    services: Services
+    route: Route
+    caller: Caller
+    head: RequestHead
+    sent_headers: Headers
+    operation: str
+    early: Early | None
+    family: str | None
 
 
 class Call:
@@ -123,8 +95,8 @@ class Call:
         early: Early | None = None,
         family: str | None = None,
     ) -> None:
-        self._id = new_id()
-        self.exchange = exchange_of(self._id)
+        call = new_id()
+        self.exchange = exchange_of(call)
         self._is_announced = _is_announced(sent_headers)
         self._services = services
         self._route = route
@@ -133,20 +105,40 @@ class Call:
         self._sent_headers = sent_headers
         self._reader = reader
         self._early = early
-        self._family = family or route.entry.family
-        self._state = _State.OPEN
+        self._state = CallState.OPEN
         self._counted: Counted | None = None
         self._settling: Settling | None = None
         self._at = services.now()
+        self._refusals = Refusals(
+            exchange=self.exchange, family=family or route.entry.family, host=route.host
+        )
+        self._entries = Entries(
+            services=services,
+            id=call,
+            exchange=self.exchange,
+            at=self._at,
+            teacher=route.entry,
+            caller=caller,
+            head=head,
+            is_buffered=services.delivery.holds(route.entry.id),
+        )
+        self._ended: ExchangeEntry | None = None
+        self._seen = NOTHING_SEEN
+        self._beside: tuple[Pending, ...] = ()
+        """What else ends with the call, in the same transaction."""
+        self._speaker: Speaker | None = None
         self._facts: dict[str, Fact] = head_facts(
             route.entry,
             operation,
             project=caller.project,
             account_id=caller.account_id,
             student=services.bundle.students.get(caller.student or ""),
+            declared=services.declared.of(caller.account_id),
         )
         self._tap = Tap(
-            reader, keep_wire=services.keep_wire, limit_bytes=services.answer_limit_bytes
+            reader,
+            keep_wire=services.keep_wire and not hands_out_key(head),
+            limit_bytes=services.answer_limit_bytes,
         )
 
     @property
@@ -165,16 +157,23 @@ class Call:
         try:
             return await self._judge(body)
         except LedgerError as error:
-            return self._unrecorded(error)
+            return self._refusals.unrecorded(error)
 
     async def _judge(self, body: bytes) -> Forward | Refused:
         if self._early is not None:
             return await self._refuse_early(body, self._early)
         try:
-            request = self._read(body)
-        except WireError as error:
-            return await self._refuse_early(body, self._early_of(400, error))
+            if names_any(self._sent_headers):
+                found = await self._services.contributors(self._sent_headers)
+                self._entries = replace(self._entries, contributors=found)
+            read = self._decoded(body)
+            request = self._reader.request(read)
+        except (ContributorError, WireError) as error:
+            return await self._refuse_early(body, self._refusals.of(400, error))
+        self._link(body, request.retries)
         self._facts |= body_facts(self._route.entry, request)
+        self._seen = await self._look(read, request)
+        self._facts |= self._seen.facts("request")
         self._counted = await self._count(body)
         if self._counted is not None and self._counted.is_asked:
             return await self._judge_by_numbers(body, self._counted)
@@ -182,8 +181,36 @@ class Call:
         if decision.verdict is Effect.REVIEW:
             decision, cleared_by = await self._with_clearance(body, decision)
         if decision.verdict is not Effect.PERMIT:
-            return await self._refuse(body, decision, self._early_by(decision), problem=None)
+            return await self._refuse(
+                body, decision, self._refusals.by(decision, self._facts), problem=None
+            )
+        if (early := self._unmet(decision)) is not None:
+            return await self._refuse(body, decision, early, problem=early.code)
         return await self._forward(body, decision, cleared_by)
+
+    async def _look(self, body: bytes, request: Request) -> Sighting:
+        """What detectors see in the decoded body, before it is decided on."""
+        return await self._services.detectors.in_request(body, request)
+
+    def _link(self, body: bytes, retries: int | None) -> None:
+        """Note the call that the client's SDK tries again, where it counts its tries."""
+        if retries is None:
+            return
+        earlier = self._services.attempts.earlier(
+            call=self._entries.id,
+            key=self._entries.caller.key,
+            path=self._head.path,
+            body=body,
+            retries=retries,
+            at=self._at,
+        )
+        if earlier is not None:
+            self._entries = replace(self._entries, retry_of=earlier)
+
+    def _unmet(self, decision: Decision) -> Early | None:
+        """The refusal of a permitted call whose duties its body does not meet."""
+        why = unmet(decision, self._seen)
+        return self._refusals.not_redacted(why) if why else None
 
     async def _count(self, body: bytes) -> Counted | None:
         """What counts of this call."""
@@ -192,18 +219,15 @@ class Call:
             return count(self._facts, self._at, body)
         return await asyncio.to_thread(count, self._facts, self._at, body)
 
-    def _early_by(self, decision: Decision) -> Early:
-        """The refusal that a decision makes."""
-        message = refusal_message(decision, self._facts, self.exchange)
-        code = "needs-review" if decision.verdict is Effect.REVIEW else "refused-by-policy"
-        return Early(status=403, code=code, message=message)
-
     def _read(self, body: bytes) -> Request:
+        return self._reader.request(self._decoded(body))
+
+    def _decoded(self, body: bytes) -> bytes:
         encoding = self._head.header("content-encoding")
-        if encoding is not None:
-            decoder = Decoder(encoding, limit_bytes=self._services.request_limit_bytes)
-            body = decoder.feed(body) + decoder.finish()
-        return self._reader.request(body)
+        if encoding is None:
+            return body
+        decoder = Decoder(encoding, limit_bytes=self._services.request_limit_bytes)
+        return decoder.feed(body) + decoder.finish()
 
     def _decide_request(
         self, facts: Mapping[str, Fact], cleared: frozenset[str] = frozenset()
@@ -242,45 +266,43 @@ class Call:
             self._counted = counted
             decision = await self._settle(sealed, counted, found, may_hold=False)
         if decision.verdict is not Effect.PERMIT:
-            return self._say(self._early_by(decision), decision.verdict.value)
-        return self._left() if self._is_over() else self._sent_to(connect, body)
+            return self._refusals.say(
+                self._refusals.by(decision, self._facts), decision.verdict.value
+            )
+        if (early := self._unmet(decision)) is not None:
+            return self._refusals.say(early, decision.verdict.value)
+        return self._refusals.unsent() if self._is_over() else self._sent_to(connect, body)
 
     async def _settle(
         self, sealed: Prepared, counted: Counted, found: Clearance | None, *, may_hold: bool
     ) -> Decision:
         """Decide and record in one transaction; with `may_hold` a review records nothing."""
-
-        def entries(facts: Mapping[str, Fact], decision: Decision) -> tuple[Pending, ...]:
-            is_passing = decision.verdict is Effect.PERMIT
-            if decision.verdict is Effect.REVIEW and may_hold:
-                return ()
-            cleared_by = found.entry if found is not None and is_passing else None
-            call = self._call_of(sealed, facts, decision, cleared_by)
-            if is_passing:
-                return (replace(call, step=counted.step),)
-            return call, Pending(self._refused_entry(self._early_by(decision), problem=None))
-
         cleared = frozenset[str]() if found is None else found.rules
         settling = Settling(
             counted=counted,
             facts=self._facts,
             decide=lambda facts: self._decide_request(facts, cleared),
-            entries=entries,
+            entries=self._entries.settled(
+                sealed, counted, found, self._refusals, may_hold=may_hold, early=self._unmet
+            ),
         )
         if self._is_over():
             return self._decide_request(self._facts)
-        self._settling, self._state = settling, _State.SETTLING
+        self._settling, self._state = settling, CallState.SETTLING
         try:
             await self._services.recorder.settle(settling, size_bytes=len(sealed.body.blob or b""))
         except LedgerError:
-            self._state = _State.ENDED
+            self._state = CallState.ENDED
             raise
         assert settling.decision is not None  # noqa: S101 - it was run, or this line is not reached
         self._facts = dict(settling.facts)
         if not self._is_over():
-            is_passing = settling.decision.verdict is Effect.PERMIT
+            is_permitted = settling.decision.verdict is Effect.PERMIT
+            is_passing = is_permitted and self._unmet(settling.decision) is None
             is_held = settling.decision.verdict is Effect.REVIEW and may_hold
-            self._state = _State.CALLED if is_passing else _State.OPEN if is_held else _State.ENDED
+            self._state = (
+                CallState.CALLED if is_passing else CallState.OPEN if is_held else CallState.ENDED
+            )
         return settling.decision
 
     async def _address(self) -> tuple[str, int]:
@@ -289,7 +311,7 @@ class Call:
         return connect
 
     async def _refuse_route(self, body: bytes, decision: Decision, error: RouteError) -> Refused:
-        early = self._early_of(502 if error.code == "no-address" else 403, error)
+        early = self._refusals.of(502 if error.code == "no-address" else 403, error)
         return await self._refuse(body, decision, early, problem=error.code)
 
     async def _forward(
@@ -299,18 +321,18 @@ class Call:
             connect = await self._address()
         except RouteError as error:
             return await self._refuse_route(body, decision, error)
-        call = await self._call_entry(body, decision, cleared_by)
+        call = await self._call(body, decision, cleared_by)
         if self._counted is not None:
             call = replace(call, step=self._counted.step)
         if self._is_over():
-            return self._left()
-        self._state = _State.CALLED
+            return self._refusals.unsent()
+        self._state = CallState.CALLED
         try:
             await self._services.recorder.append(call)
         except LedgerError:
-            self._state = _State.ENDED
+            self._state = CallState.ENDED
             raise
-        return self._left() if self._is_over() else self._sent_to(connect, body)
+        return self._refusals.unsent() if self._is_over() else self._sent_to(connect, body)
 
     def _sent_to(self, connect: tuple[str, int], body: bytes) -> Forward:
         route = self._route
@@ -325,6 +347,8 @@ class Call:
             connect=connect,
             target=target,
             headers=signed_headers(headers, self._caller, request),
+            is_http2=is_grpc(self._head.header("content-type")),
+            buffer_bytes=self._services.answer_limit_bytes if self._entries.is_buffered else None,
         )
 
     def _check_custody(self, address: str) -> None:
@@ -339,66 +363,22 @@ class Call:
 
     def _is_over(self) -> bool:
         """Whether `end` was called: the client may go at any `await`."""
-        return self._state is _State.ENDED
+        return self._state is CallState.ENDED
 
-    def _left(self) -> Refused:
-        message = f"inbond did not send this call: its client left; exchange {self.exchange}"
-        return self._say(Early(status=503, code="client-left", message=message), "unsent")
-
-    async def _call_entry(self, body: bytes, decision: Decision, cleared_by: str | None) -> Pending:
+    async def _call(self, body: bytes, decision: Decision, cleared_by: str | None) -> Pending:
         sealed = await self._services.recorder.seal(body)
-        return self._call_of(sealed, self._facts, decision, cleared_by)
-
-    def _call_of(
-        self,
-        sealed: Prepared,
-        facts: Mapping[str, Fact],
-        decision: Decision,
-        cleared_by: str | None,
-    ) -> Pending:
-        entry = CallEntry(
-            id=self._id,
-            at=stamp(self._at),
-            actor=self._caller.key,
-            key=self._caller.key,
-            worker=self._services.worker,
-            student=self._stamped,
-            facts=leaf_facts(facts),
-            request=sealed.record,
-            decision=record_of(decision, self._services.bundle),
-            cleared_by=cleared_by,
-        )
-        return Pending(entry=entry, bodies=(sealed.body,))
-
-    @property
-    def _stamped(self) -> str | None:
-        """The student whose facts are stamped: none where the policies declare no such student."""
-        student = self._caller.student
-        return student if student in self._services.bundle.students else None
+        return self._entries.call(sealed, self._facts, decision, cleared_by=cleared_by)
 
     # -- refusals ----------------------------------------------------------------------------
 
     async def too_large(self) -> Refused:
         """The refusal of a body over the limit; durable before it is given."""
-        name, fix = "request_bytes", "send less at once, or raise this limit"
-        if not self._is_announced:
-            name = "unannounced_bytes"
-            fix = f"send a `Content-Length`: up to {self._services.request_limit_bytes} bytes pass then"
-        message = (
-            f"inbond refused this call: its body is over {self.limit_bytes} bytes "
-            f"(`limits.{name}`); {fix}; exchange {self.exchange}"
-        )
-        early = Early(status=413, code="request-too-large", message=message)
+        announced_bytes = None if self._is_announced else self._services.request_limit_bytes
+        early = self._refusals.too_large(self.limit_bytes, announced_bytes=announced_bytes)
         try:
             return await self._refuse_early(b"", early)
         except LedgerError as error:
-            return self._unrecorded(error)
-
-    def _early_of(self, status: int, error: ProxyError) -> Early:
-        fix = f"; {error.help}" if error.help else ""
-        where = f" at `{error.where}`" if error.where else ""
-        message = f"inbond refused this call: {error.message}{where}{fix}; exchange {self.exchange}"
-        return Early(status=status, code=error.code, message=message)
+            return self._refusals.unrecorded(error)
 
     async def _refuse_early(self, body: bytes, early: Early) -> Refused:
         decision = self._decide_request(self._facts)
@@ -407,65 +387,54 @@ class Call:
     async def _refuse(
         self, body: bytes, decision: Decision, early: Early, *, problem: str | None
     ) -> Refused:
-        call = await self._call_entry(body, decision, None)
-        entry = self._refused_entry(early, problem=problem)
-        self._state = _State.ENDED
+        call = await self._call(body, decision, None)
+        entry = self._entries.refused(early, problem=problem)
+        self._state = CallState.ENDED
         await self._services.recorder.append(call, Pending(entry=entry))
-        return self._say(early, decision.verdict.value)
-
-    def _refused_entry(self, early: Early, *, problem: str | None) -> ExchangeEntry:
-        return ExchangeEntry(
-            id=self.exchange,
-            at=stamp(self._services.now()),
-            actor=self._services.worker,
-            call=self._id,
-            outcome=Outcome.REFUSED.value,
-            status=early.status,
-            problem=problem,
-            nonce=new_nonce(),
-        )
-
-    def _unrecorded(self, error: LedgerError) -> Refused:
-        message = (
-            f"inbond refused this call: it could not be recorded ({error.message}); try again later"
-        )
-        return self._say(Early(status=503, code=error.code, message=message), "unrecorded")
-
-    def _say(self, early: Early, verdict: str) -> Refused:
-        return refusal(
-            self._family,
-            status=early.status,
-            code=early.code,
-            message=early.message,
-            exchange=self.exchange,
-            decision=verdict,
-        )
+        return self._refusals.say(early, decision.verdict.value)
 
     def fail(self, reason: str) -> Refused:
         """A 503 in the provider's shape; whatever was or will be read is never admitted (P9)."""
         self._tap.poison("hook-failed")
-        message = f"inbond refused this call: {reason}; try again later"
-        return self._say(Early(status=503, code="hook-failed", message=message), "failed")
+        return self._refusals.broken(reason)
 
     def unreachable(self, reason: str) -> Refused:
         """A 502 in the provider's shape: the teacher did not answer."""
-        message = (
-            f"inbond could not get an answer from `{self._route.host}`: {reason}; "
-            f"exchange {self.exchange}"
-        )
-        return self._say(Early(status=502, code="teacher-unreachable", message=message), "permit")
+        return self._refusals.unreachable(reason)
 
     # -- the answer --------------------------------------------------------------------------
 
     def respond(self, status: int, headers: Headers) -> Headers:
         """Take note of the response's head; gives the headers to add to the client's answer."""
         self._tap.respond(status, headers)
+        self._speaker = Speaker(self._tap.head, self._refusals.family)
+        self.trailers(headers)  # an answer without a body has its status in the head
         return (("x-inbond-exchange", self.exchange), ("x-inbond-decision", "permit"))
+
+    def trailers(self, headers: Headers) -> None:
+        """Take note of how the answer ended, where its format says so outside of the body."""
+        if isinstance(self._reader, Trailed):
+            self._reader.trailers(headers)
 
     def tap(self, chunk: bytes) -> bool:
         """Read a copy of the next chunk; what cannot be read poisons the record, not the stream."""
         self._tap.feed(chunk)
+        if self._speaker is not None:
+            self._speaker.hear(chunk)
         return True
+
+    def last_words(self) -> bytes:
+        """The format's own error event, for an answer under way that is cut."""
+        early = self._refusals.cut()
+        return b"" if self._speaker is None else self._speaker.last_words(early.code, early.message)
+
+    def withheld(self) -> Refused | None:
+        """What goes out in place of an answer that was held and may not be had."""
+        entry = self._ended
+        if entry is None or not entry.is_withheld:
+            return None
+        rules = withholding(entry.decision, self._services.bundle.rules)
+        return self._refusals.say(self._refusals.withheld(rules, entry.problem), "forbid")
 
     async def end(self, outcome: Outcome) -> None:
         """Make the `exchange` durable, once.
@@ -474,21 +443,27 @@ class Call:
             LedgerError: it is not durable; the recorder keeps it, writes it later, and never as
                 something that may train.
         """
-        state, self._state = self._state, _State.ENDED
-        if state is _State.SETTLING and self._settling is not None:
-            state = _State.ENDED if self._settling.withdraw() else _State.CALLED
-        if state is _State.CALLED:
+        state, self._state = self._state, CallState.ENDED
+        if state is CallState.SETTLING and self._settling is not None:
+            state = CallState.ENDED if self._settling.withdraw() else CallState.CALLED
+        if state is CallState.CALLED:
             await self._end_call(outcome)
-        elif state is _State.OPEN and self._tap.problem is not None:
+        elif state is CallState.OPEN and self._tap.problem is not None:
             # A hook broke before the call was decided on: the refusal that was sent is recorded.
             early = Early(status=503, code=self._tap.problem, message="")
             await self._refuse_early(b"", early)
+
+    async def _ending(self, outcome: Outcome) -> Pending:
+        """The end of a call that was sent."""
+        return await self._entries.ended(self._tap, outcome, self._facts, self._counted)
 
     async def _end_call(self, outcome: Outcome) -> None:
         ending: Pending | None = None
         try:
             ending = await self._ending(outcome)
-            await self._services.recorder.append(ending)
+            if isinstance(ending.entry, ExchangeEntry):
+                self._ended = ending.entry
+            await self._services.recorder.append(ending, *self._beside)
         except LedgerError as error:
             if not may_pass(error):
                 ending = None
@@ -498,68 +473,7 @@ class Call:
             # above, the call gets its one exchange.
             if ending is None:
                 with contextlib.suppress(LedgerError):  # closing: recovery ends it at next start
-                    self._services.recorder.post(Pending(self._unread()))
-
-    def _unread(self) -> ExchangeEntry:
-        """What is recorded of an end that could not be put into words: nothing of it can train."""
-        return ExchangeEntry(
-            id=self.exchange,
-            at=stamp(self._services.now()),
-            actor=self._services.worker,
-            call=self._id,
-            outcome=Outcome.CUT.value,
-            status=self._tap.head.status or None,
-            problem="record-broken",
-            nonce=new_nonce(),
-        )
-
-    async def _ending(self, wire: Outcome) -> Pending:
-        exchange = self._tap.finish(wire)
-        answer = exchange.answer
-        is_whole = may_train(answer, self._tap.problem)
-        facts = answer_facts(self._route.entry, exchange) if answer.choices else {}
-        document = reading_of(
-            exchange,
-            request_headers=self._head.headers,
-            answer_headers=self._tap.head.headers,
-        )
-        answer_seal = await self._services.recorder.seal(document)
-        wire_seal = await self._wire_seal()
-        entry = ExchangeEntry(
-            id=self.exchange,
-            at=stamp(self._services.now()),
-            actor=self._services.worker,
-            call=self._id,
-            outcome=self._tap.outcome(wire, exchange).value,
-            status=self._tap.head.status or None,
-            facts=leaf_facts(facts),
-            usage=usage_of(answer),
-            response_id=plain_name(answer.response_id),
-            provider_request_id=plain_name(exchange.provider_request_id),
-            choices=len(answer.choices),
-            is_whole=is_whole,
-            problem=self._tap.problem or answer.problem,
-            wire=wire_seal.record,
-            answer=answer_seal.record,
-            decision=self._decide_response(facts) if is_whole else None,
-            nonce=new_nonce(),
-        )
-        step = None
-        if self._counted is not None:
-            step = self._counted.ended(self._services.now(), used_in(exchange))
-        return Pending(entry=entry, bodies=(answer_seal.body, wire_seal.body), step=step)
-
-    async def _wire_seal(self) -> Prepared:
-        if self._tap.kept_bytes <= _LARGE_BYTES:
-            return self._tap.sealed()
-        return await asyncio.to_thread(self._tap.sealed)
-
-    def _decide_response(self, answer: dict[str, Fact]) -> DecisionRecord:
-        facts = facts_at_response(self._facts, answer)
-        today = Moment(at=self._services.now(), facts=facts)
-        bundle = self._services.bundle
-        decision = decide(bundle, Gate.RESPONSE, Moment(at=self._at, facts=facts), today)
-        return record_of(decision, bundle)
+                    self._services.recorder.post(Pending(self._entries.unread(self._tap)))
 
 
 def _is_announced(headers: Headers) -> bool:

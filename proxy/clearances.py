@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from policies.facts import COUNTER_PREFIX, known_at, spec_of
 from policies.model import Fact, Gate
-from proxy.call import Clearance
 from proxy.enforce import facts_of_leaf
 from proxy.ledger.entry import DecisionEntry, JudgementEntry
+from proxy.services import Clearance
 from proxy.store.bodies import Absent, Opening, open_seal
 from proxy.store.queries import cleared_requests, judgements_of
 from proxy.store.session import Database
@@ -24,6 +24,7 @@ class Clearances:
     async def find(self, facts: Mapping[str, Fact], body: bytes) -> Clearance | None:
         """The last clearance of a held call with these facts and bytes, if a person gave one.
 
+        Without bytes no call can be told from another: an upload's come after it was decided on.
         Counters are left out of `facts`: each call has numbers of its own.
 
         Raises:
@@ -32,6 +33,8 @@ class Clearances:
         return await asyncio.to_thread(self._find, facts, body)
 
     def _find(self, facts: Mapping[str, Fact], body: bytes) -> Clearance | None:
+        if not body:
+            return None
         project = str(facts.get("project", ""))
         with self._database.read() as connection:
             for item in reversed(cleared_requests(connection, project)):

@@ -2,26 +2,24 @@
 
 An exchange gives rows only if the response gate admitted it (or a person cleared it since) and the
 dataset gate permits it on both clocks: as of the call with the facts stamped then, and today with
-the dataset's student. The stricter verdict wins (design §2).
+the dataset's student. The stricter verdict wins (design §2), and the strictest of all exchanges that
+contributed (`proxy.admission`).
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 from policies.bundle import Bundle
-from policies.decision import Decision, Moment
-from policies.engine import decide
-from policies.model import Effect, Fact, Gate, Student
-from proxy.clock import new_id, new_nonce, parse_time, stamp
-from proxy.enforce import facts_at_response, facts_of_leaf, record_of
+from policies.model import Student
+from proxy.admission import Admission, Judged, judge_all
+from proxy.clock import new_id, new_nonce, stamp
 from proxy.errors import DatasetError
 from proxy.examples import answer_of, examples_of
 from proxy.ledger.bundle import LedgerEntry, Opening, entries_digest, openings_digest
-from proxy.ledger.entry import DatasetEntry, DecisionEntry, DecisionRecord, Entry
+from proxy.ledger.entry import DatasetEntry, DecisionRecord, Entry
 from proxy.ledger.example import ExampleRow, ManifestLine, manifest_bytes, rows_root
 from proxy.notary import Draft, Notary
 from proxy.route import Registry
@@ -35,7 +33,6 @@ __all__ = ["Chosen", "Sealed", "choose", "seal_dataset"]
 
 _VALID = timedelta(days=30)
 """The longest that a dataset is valid without a newer status (design §8)."""
-_OF_VERDICT = {Effect.PERMIT: "", Effect.REVIEW: "held-back", Effect.FORBID: "excluded"}
 _DECLARED = "student.competes_with"
 
 
@@ -91,27 +88,33 @@ def choose(
     """
     with database.read() as connection:
         chosen = Chosen(student=student, bundle=bundle, at=at, size=head(connection).size)
-        for candidate in candidates(connection, project=project):
-            decision = _decide(bundle, candidate, student, at)
-            reason = _refused_by_person_or_gate(candidate) or _OF_VERDICT[decision.verdict]
+        admission = Admission(connection, bundle, student, at)
+        considered = candidates(connection, project=project)
+        for judged in map(admission.with_family, judge_all(bundle, considered, student, at)):
+            reason = judged.reason
             if not reason:
-                opening = open_seal(connection, answer_of(candidate).seal)
+                opening = open_seal(connection, answer_of(judged.candidate).seal)
                 if isinstance(opening, Absent):
                     reason = opening.value
                 else:
                     opened = Opening(salt=opening.salt, body=opening.data)
-                    reason = _take(chosen, candidate, opened, decision, registry)
-            chosen.manifest.append(_line(candidate, decision, reason))
+                    reason = _take(chosen, judged, opened, registry)
+            chosen.manifest.append(_line(judged, reason))
     return chosen
 
 
-def _take(
-    chosen: Chosen, candidate: Candidate, opening: Opening, decision: Decision, registry: Registry
-) -> str:
+def _take(chosen: Chosen, judged: Judged, opening: Opening, registry: Registry) -> str:
     """Add what an exchange teaches; gives the reason where it teaches nothing."""
-    record = record_of(decision, chosen.bundle)
+    record, candidate = judged.record(chosen.bundle), judged.candidate
+    if not judged.is_masked(record):
+        return "not-redacted"
     found = examples_of(
-        candidate, opening.body, record, student=chosen.student.id, registry=registry
+        candidate,
+        opening.body,
+        record,
+        student=chosen.student.id,
+        registry=registry,
+        contributors=judged.family.ids,
     )
     if found.rows:
         chosen.rows += found.rows
@@ -121,50 +124,15 @@ def _take(
     return found.reason
 
 
-def _last_word(candidate: Candidate) -> DecisionEntry | None:
-    """What a person said last about the answer."""
-    said = [item.entry for item in candidate.decisions if item.entry.gate != "request"]
-    return said[-1] if said else None
-
-
-def _refused_by_person_or_gate(candidate: Candidate) -> str:
-    """Why an answer was not admitted before this build; empty where it was."""
-    last, gate = _last_word(candidate), candidate.exchange.entry.decision
-    if last is not None:
-        return "" if last.action == "clear" else "rejected"
-    return "" if gate is not None and gate.verdict == "permit" else "not-admitted"
-
-
-def _decide(bundle: Bundle, candidate: Candidate, student: Student, at: datetime) -> Decision:
-    """The dataset gate's decision on both clocks, with what people cleared and supplied."""
-    call, exchange = candidate.call.entry, candidate.exchange.entry
-    facts = facts_at_response(facts_of_leaf(call.facts), facts_of_leaf(exchange.facts))
-    for judgement in candidate.judgements:
-        facts = facts_of_leaf(judgement.entry.facts) | facts  # it fills gaps, and replaces nothing
-    last = _last_word(candidate)
-    is_cleared = last is not None and last.action == "clear"
-    return decide(
-        bundle,
-        Gate.DATASET,
-        Moment(at=parse_time(call.at), facts=facts),
-        Moment(at=at, facts=_with_student(facts, student)),
-        cleared=frozenset(last.clears) if last is not None and is_cleared else frozenset(),
-    )
-
-
-def _with_student(facts: Mapping[str, Fact], student: Student) -> dict[str, Fact]:
-    kept = {name: value for name, value in facts.items() if not name.startswith("student.")}
-    return kept | dict(student.facts)
-
-
-def _line(candidate: Candidate, decision: Decision, reason: str) -> ManifestLine:
+def _line(judged: Judged, reason: str) -> ManifestLine:
     return ManifestLine(
-        exchange=candidate.exchange.entry.id,
-        seq=candidate.exchange.seq,
-        verdict=decision.verdict.value,
-        by=tuple(decision.by),
-        missing=tuple(missing.fact for missing in decision.missing),
+        exchange=judged.candidate.exchange.entry.id,
+        seq=judged.candidate.exchange.seq,
+        verdict=judged.verdict.value,
+        by=judged.by,
+        missing=judged.missing,
         reason=reason,
+        contributors=judged.family.ids,
     )
 
 

@@ -6,12 +6,16 @@ absent is unknown, never harmless.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Literal
 
 from policies.bundle import Bundle
-from policies.decision import Decision, Hit
+from policies.decision import Decision, Hit, Ruling
 from policies.model import Effect, Fact, Student
 from proxy.clock import stamp
-from proxy.exchange import Answer, Exchange, Request
+from proxy.exchange import Answer, Choice, Exchange, Request
 from proxy.ledger.canonical import MAX_INT
 from proxy.ledger.entry import DecisionRecord, FactValue, UsageRecord
 from proxy.providers import Entry, model_id
@@ -31,7 +35,10 @@ __all__ = [
 ]
 
 
+_BRINGING = ("search", "fetch", "grounding", "mcp", "retriev", "url_context")
+"""Words in the kinds of tools that bring texts of others into an answer."""
 _NAME = re.compile(r"[!-~]{1,200}")
+_NOTHING: Mapping[str, Fact] = MappingProxyType({})
 
 
 def plain_name(text: str | None) -> str | None:
@@ -49,12 +56,14 @@ def head_facts(
     project: str,
     account_id: str | None,
     student: Student | None,
+    declared: Mapping[str, Fact] = _NOTHING,
 ) -> dict[str, Fact]:
     """The facts known before the body is read: where, who, and the stamped student.
 
-    A router's own contract is the `route` until an answer says whose contract stands behind it.
+    `declared` is what the organisation says of itself and of the account. A router's own contract is the `route` until an answer says whose contract stands behind it.
     """
     facts: dict[str, Fact] = dict(student.facts) if student is not None else {}
+    facts |= declared
     facts |= {"route": entry.route, "operation": operation, "project": project}
     if entry.router is not None:
         facts["router"] = entry.router
@@ -88,14 +97,17 @@ def answer_facts(entry: Entry, exchange: Exchange) -> dict[str, Fact]:
 
     Behind a router `route` is now the contract of whoever served, where the registry knows the name.
 
-    That nothing was moderated or grounded is known only of an answer read to its end. Whether it
-    quotes word for word no wire format states: a citation names a text, not how it was used.
+    That nothing was moderated or grounded is known only of an answer read to its end. That it quotes
+    nothing word for word is known only where the provider looked, in every choice.
     """
     answer = exchange.answer
     marks = {
         "response.moderated": any(not c.is_models_own for c in answer.choices),
-        "response.third_party": any(c.has_citations for c in answer.choices),
+        "response.third_party": any(_is_grounded(c) for c in answer.choices),
     }
+    quotes = [c.is_verbatim for c in answer.choices]
+    if quotes and (any(quotes) or None not in quotes):
+        marks["response.verbatim"] = any(quotes)
     facts: dict[str, Fact] = {k: v for k, v in marks.items() if v or answer.is_complete}
     reasons = {plain_name(choice.finish_reason) for choice in answer.choices}
     reason = reasons.pop() if len(reasons) == 1 else None
@@ -108,6 +120,13 @@ def answer_facts(entry: Entry, exchange: Exchange) -> dict[str, Fact]:
         entry, plain_name(exchange.request.model_asked), plain_name(answer.model_served)
     )
     return facts | _upstream(entry, answer) | served
+
+
+def _is_grounded(choice: Choice) -> bool:
+    """Whether texts of others came in: cited, or brought by a tool that the provider ran."""
+    return choice.has_citations or any(
+        word in tool for tool in choice.server_tools for word in _BRINGING
+    )
 
 
 def _upstream(entry: Entry, answer: Answer) -> dict[str, Fact]:
@@ -185,26 +204,54 @@ def _count(number: int | None) -> int | None:
 
 def record_of(decision: Decision, bundle: Bundle) -> DecisionRecord:
     """A decision as a leaf keeps it; grants are named by the digests of their files."""
-    grants = {grant.id: grant.digest for grant in bundle.grants}
-    by = frozenset(decision.by)
-    decisive = [hit for hit in decision.hits if hit.rule in by]
-    lifted = {hit.rule for hit in decision.hits if hit.lifted_by is not None}
-    cites = [(hit.rule, cite) for hit in decisive for cite in hit.cites]
+    digests = {grant.id: grant.digest for grant in bundle.grants} if decision.grants else {}
+    said = _said_of(decision.ruling)
+    exchange_at = stamp(decision.exchange_at)
+    is_one_instant = decision.today_at == decision.exchange_at
     return DecisionRecord(
         gate=decision.gate.value,
-        verdict=decision.verdict.value,
+        verdict=said.verdict,
         bundle=decision.bundle,
         meaning=decision.meaning,
-        exchange_at=stamp(decision.exchange_at),
-        today_at=stamp(decision.today_at),
-        by=list(decision.by),
-        silent=[layer.value for layer in decision.silent],
+        exchange_at=exchange_at,
+        today_at=exchange_at if is_one_instant else stamp(decision.today_at),
+        by=said.by,
+        silent=said.silent,
         missing=[missing.fact for missing in decision.missing],
-        lifted=sorted(lifted),
+        lifted=said.lifted,
+        clauses=said.clauses,
+        terms=said.terms,
+        grants=sorted(digests[name] for name in decision.grants),
+        duties=said.duties,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What a leaf keeps of a ruling."""
+
+    verdict: Literal["permit", "review", "forbid"]
+    by: list[str]
+    silent: list[str]
+    lifted: list[str]
+    clauses: list[str]
+    terms: list[str]
+    duties: list[str]
+
+
+@lru_cache(maxsize=1024)
+def _said_of(ruling: Ruling) -> _Said:
+    """Traffic repeats itself: one ruling stands behind most calls of a project."""
+    by = frozenset(ruling.by)
+    cites = [(hit.rule, cite) for hit in ruling.hits if hit.rule in by for cite in hit.cites]
+    return _Said(
+        verdict=ruling.verdict.value,
+        by=list(ruling.by),
+        silent=[layer.value for layer in ruling.silent],
+        lifted=sorted({hit.rule for hit in ruling.hits if hit.lifted_by is not None}),
         clauses=sorted({f"{rule} {cite.source} {cite.clause}" for rule, cite in cites}),
         terms=sorted({cite.digest for _, cite in cites}),
-        grants=sorted(grants[name] for name in decision.grants),
-        duties=sorted(f"{duty.kind}: {duty.value}" for duty in decision.duties),
+        duties=sorted(f"{duty.kind}: {duty.value}" for duty in ruling.duties),
     )
 
 

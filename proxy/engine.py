@@ -114,6 +114,7 @@ class Engine:
             master=owner,
             hooks=self._hooks(h2c, tls),
             sweep=self._addon.sweep,
+            is_held=self._addon.is_held,
             is_shared_port=self._options.is_shared_port,
         )
         self._instance = Instance(mode, self._server, site)
@@ -129,6 +130,7 @@ class Engine:
             rawtcp=False,
             websocket=False,
             http2=True,
+            http2_ping_keepalive=0,
             tcp_timeout=3600,
             ssl_verify_upstream_trusted_ca=self._roots(),
         )
@@ -152,11 +154,15 @@ class Engine:
             "tls_clienthello": (tls.tls_clienthello,),
             "tls_start_client": (tls.tls_start_client,),
             "tls_start_server": (tls.tls_start_server,),
+            "tls_failed_client": (tls.tls_failed_client,),
             "http_connect": (ours.http_connect,),
             "requestheaders": (ours.requestheaders,),
+            "upload_begins": (ours.upload_begins,),
             "request": (h2c.request, ours.request),
             "responseheaders": (ours.responseheaders,),
             "response": (ours.response,),
+            "socket_heard": (ours.socket_heard,),
+            "socket_ended": (ours.socket_ended,),
             "error": (ours.error,),
         }
 

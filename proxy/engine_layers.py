@@ -3,86 +3,57 @@
 Stock behaviour on 12.2.3 that is changed here: a call is dialled by the `Host` it names (here: by
 the gate's `Forward`, with its own SNI); an origin-form request in regular mode is taken for a
 request to the host in `Host`; a refused upload is kept in memory to its end; errors become HTML
-pages; HTTP/1 trailers crash the layer and a 1xx answer is taken for the final one.
+pages.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from h11 import Data, EndOfMessage
-from h11._readers import ChunkedReader
-from h11._receivebuffer import ReceiveBuffer
 from mitmproxy.connection import ConnectionState, Server
-from mitmproxy.http import Response
+from mitmproxy.http import HTTPFlow, Response
 from mitmproxy.proxy import commands, events, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator, Layer
-from mitmproxy.proxy.layers import http
+from mitmproxy.proxy.layers import TCPLayer, http
 from mitmproxy.proxy.layers.http import _events as messages
 from mitmproxy.proxy.layers.http import _hooks as hooks
-from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server, TBodyReader
+from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.tls import ServerTLSLayer
 
-from proxy.addon import BASE_URL_HOST, Addon
+from proxy.addon import Addon
+from proxy.engine_http1 import ClientHttp1, UpstreamHttp1
+from proxy.engine_http2 import HTTP2, in_trailers
+from proxy.engine_messages import BASE_URL_HOST
+from proxy.engine_websocket import SocketLayer
 from proxy.exchange import Outcome
 from proxy.gate import Forward
 
-__all__ = ["BondHttpLayer"]
+__all__ = ["BondHttpLayer", "UploadBeginsHook"]
 
 _HTTP1 = b"http/1.1"
 
 
-class _Chunks(ChunkedReader):
-    """Reads a chunked body and drops its trailers, as RFC 9110 §6.5.1 lets a recipient do."""
+@dataclass
+class UploadBeginsHook(commands.StartHook):  # type: ignore[no-untyped-call] # mitmproxy's __init_subclass__
+    """Some of a body has come; the gate may say that it goes on while the rest comes in."""
 
-    def __call__(self, buf: ReceiveBuffer) -> Data | EndOfMessage | None:
-        """The next piece of the body, or its end."""
-        event = super().__call__(buf)
-        return EndOfMessage() if isinstance(event, EndOfMessage) else event
-
-
-class _ClientHttp1(Http1Server):
-    """HTTP/1 with the client, trailers dropped."""
-
-    body_reader: TBodyReader
-
-    def read_body(self, event: events.Event) -> CommandGenerator[None]:
-        """Read more of the request's body."""
-        if type(self.body_reader) is ChunkedReader:  # nothing was read yet: this call is the first
-            self.body_reader = _Chunks()
-        yield from super().read_body(event)
-
-
-class _UpstreamHttp1(Http1Client):
-    """HTTP/1 with the teacher: trailers and informational answers dropped."""
-
-    body_reader: TBodyReader
-
-    def read_body(self, event: events.Event) -> CommandGenerator[None]:
-        """Read more of the answer's body."""
-        if type(self.body_reader) is ChunkedReader:  # as above
-            self.body_reader = _Chunks()
-        yield from super().read_body(event)
-
-    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        """Read the head of the final answer (RFC 9110 §15.2: others may come before it)."""
-        while self.request and self._starts_informational() and self.buf.maybe_extract_lines():
-            pass
-        yield from super().read_headers(event)
-
-    def _starts_informational(self) -> bool:
-        start = bytes(self.buf)[:12]
-        return start[:5] == b"HTTP/" and start[8:10] == b" 1" and start[9:12] != b"101"
+    name = "upload_begins"
+    flow: HTTPFlow
 
 
 class _Upstream(http.HttpClient):
-    """A connection to a teacher; always HTTP/1.1, so that a call can be cut by its connection."""
+    """A connection to a teacher: HTTP/1.1, or HTTP/2 for one call, so that its end cuts the call."""
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        err = yield commands.OpenConnection(self.context.server)
+        server = self.context.server
+        err = yield commands.OpenConnection(server)
+        is_http2 = server.alpn_offers == (HTTP2,)
+        if not err and is_http2 and server.tls and server.alpn != HTTP2:
+            err = "the teacher does not speak HTTP/2"
+            yield commands.CloseConnection(server)
         if not err:
-            self.child_layer = _UpstreamHttp1(self.context)
+            self.child_layer = (Http2Client if is_http2 else UpstreamHttp1)(self.context)
             self._handle_event = self.child_layer.handle_event  # type: ignore[method-assign] # how the stock layer hands over
             yield from self.child_layer.handle_event(event)
         yield http.RegisterHttpConnection(self.context.server, cast("str | None", err))
@@ -93,10 +64,12 @@ class _Dial(http.GetHttpConnection):
     """Ask for a connection to the address and, under TLS, the name that the gate gave."""
 
     sni: str | None = None
+    protocol: bytes = _HTTP1
 
     def connection_spec_matches(self, connection: Any) -> bool:
         """Whether an open connection may carry this call too."""
-        return super().connection_spec_matches(connection) and connection.sni == self.sni
+        is_like = super().connection_spec_matches(connection) and connection.sni == self.sni
+        return is_like and self.protocol == _HTTP1 and connection.alpn_offers == (_HTTP1,)
 
 
 class _Stream(http.HttpStream):
@@ -108,6 +81,7 @@ class _Stream(http.HttpStream):
         self._discard_bytes = discard_bytes
         self._left_bytes: int | None = None
         self._held: list[commands.Command] = []
+        self._may_switch = False
 
     def state_wait_for_request_headers(
         self, event: messages.RequestHeaders
@@ -129,7 +103,32 @@ class _Stream(http.HttpStream):
             if self.flow.response is not None:
                 yield from self._discard(event.data)
                 return
+            if self._addon.is_peeking(self.flow):
+                self.request_body_buf += event.data
+                yield from self._begin_upload()
+                return
         yield from super().state_consume_request_body(event)
+
+    def _begin_upload(self) -> CommandGenerator[None]:
+        """Show what has come of the body; where it may go on, send it, and then each next piece."""
+        held = bytes(self.request_body_buf)
+        self.flow.request.data.content = held
+        yield UploadBeginsHook(self.flow)
+        self.flow.request.data.content = None
+        if (yield from self.check_killed(True)):
+            return
+        if self.flow.response is not None:
+            self.request_body_buf.clear()  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
+        elif self.flow.request.stream:
+            self.request_body_buf.clear()  # type: ignore[no-untyped-call] # as above
+            with self._addon.dialling(self.flow):
+                yield from self.start_request_stream()
+            yield from self.client_state(messages.RequestData(self.stream_id, held))
+
+    def state_stream_request_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Send on what came; trailers are dropped, as of any request."""
+        if not isinstance(event, messages.RequestTrailers):
+            yield from super().state_stream_request_body(event)
 
     def _discard(self, data: bytes) -> CommandGenerator[None]:
         """Read on to the end of a refused upload: most clients read no answer before it."""
@@ -143,6 +142,10 @@ class _Stream(http.HttpStream):
         if forward is None or self.context.client.state is ConnectionState.CLOSED:
             self._addon.blame(self.flow, Outcome.CLIENT_DISCONNECTED)
             yield from self._failed("the call has ended", messages.ErrorCode.CONNECT_FAILED)
+            return False
+        self._may_switch = forward.may_switch
+        if forward.is_http2 and self.context.client.alpn != HTTP2:  # HTTP/1 has no trailers here
+            yield from self._failed("the client has no HTTP/2", messages.ErrorCode.CONNECT_FAILED)
             return False
         connection, err = yield _dial(forward)
         if err:
@@ -177,10 +180,18 @@ class _Stream(http.HttpStream):
             yield from self._answer(self.flow.response)
             self.client_state = self.server_state = self.state_errored
             yield http.DropStream(self.stream_id)
-        elif event.end_stream:
+        elif event.end_stream or self._addon.is_kept(self.flow):
             self.server_state = self.state_consume_response_body
         else:
             yield from self.start_response_stream()
+
+    def state_consume_response_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Hold an answer until it was decided on, as long as it is wanted."""
+        is_unwanted = isinstance(event, messages.ResponseData) and not self._addon.keep(
+            self.flow, event.data
+        )
+        if not is_unwanted:
+            yield from super().state_consume_response_body(event)
 
     def start_response_stream(self) -> CommandGenerator[None]:
         """Send the head on, and note how long the body says it is."""
@@ -208,7 +219,29 @@ class _Stream(http.HttpStream):
     def flow_done(self) -> CommandGenerator[None]:
         """End the message: the `response` hook has run, and nothing was cut."""
         yield from self._held
-        yield from super().flow_done()
+        assert self.flow.response is not None  # noqa: S101 - as above
+        if self.flow.response.status_code == 101 and self._may_switch:
+            yield from self._switch()
+        else:
+            yield from super().flow_done()
+            yield from self._leave_http2()
+
+    def _leave_http2(self) -> CommandGenerator[None]:
+        """Close a connection that was opened for this call alone."""
+        server = self.flow.server_conn
+        if server.alpn_offers == (HTTP2,):
+            yield commands.CloseConnection(server)
+
+    def _switch(self) -> CommandGenerator[None]:
+        """Carry what follows a change of protocol as it comes, or as the gate lets it."""
+        if self._addon.is_socket(self.flow):
+            self.child_layer = SocketLayer(self.context, self.flow)
+        else:
+            self._addon.carry(self.flow)
+            self.child_layer = TCPLayer(self.context, ignore=True)
+        self._handle_event = self.passthrough
+        yield from self.child_layer.handle_event(events.Start())
+        yield http.SendHttp(messages.ResponseEndOfMessage(self.stream_id), self.context.client)
 
     def handle_protocol_error(
         self, event: messages.RequestProtocolError | messages.ResponseProtocolError
@@ -220,7 +253,15 @@ class _Stream(http.HttpStream):
         )
         outcome = Outcome.CLIENT_DISCONNECTED if is_client else Outcome.UPSTREAM_FAILED
         self._addon.blame(self.flow, outcome)
+        is_under_way = self.server_state == self.state_stream_response_body
+        if not is_client and is_under_way and self._left_bytes is None:
+            words = self._addon.last_words(self.flow)
+            if words:
+                yield http.SendHttp(
+                    messages.ResponseData(self.stream_id, words), self.context.client
+                )
         yield from self._in_our_words(super().handle_protocol_error(event))
+        yield from self._leave_http2()
 
     def check_invalid(self, request: bool) -> CommandGenerator[bool]:  # noqa: FBT001 - the stock signature
         """Whether the head just received is malformed."""
@@ -235,17 +276,21 @@ class _Stream(http.HttpStream):
             except StopIteration as stop:
                 return cast("T", stop.value)
             ours = self._instead_of(command)
-            if ours is None:
-                reply = yield command
-            else:
+            late = in_trailers(command, self.flow) if ours is None else None
+            if ours is not None:
                 yield from self._answer(ours)
+            elif late is not None:
+                yield from late
+            else:
+                reply = yield command
 
     def _instead_of(self, command: commands.Command) -> Response | None:
         is_page = (
             isinstance(command, http.SendHttp)
             and isinstance(command.event, messages.ResponseProtocolError)
             and command.event.code.http_status_code() is not None
-            and self.server_state == self.state_wait_for_response_headers
+            and self.server_state
+            in {self.state_wait_for_response_headers, self.state_consume_response_body}
         )
         return self.flow.response if is_page else None
 
@@ -260,7 +305,9 @@ class _Stream(http.HttpStream):
 
 def _dial(forward: Forward) -> _Dial:
     is_tls = forward.scheme == "https"
-    return _Dial(forward.connect, is_tls, None, sni=forward.host if is_tls else None)
+    protocol = HTTP2 if forward.is_http2 else _HTTP1
+    sni = forward.host if is_tls else None
+    return _Dial(forward.connect, is_tls, None, sni=sni, protocol=protocol)
 
 
 class BondHttpLayer(http.HttpLayer):
@@ -273,7 +320,7 @@ class BondHttpLayer(http.HttpLayer):
         self._addon = addon
         self._discard_bytes = discard_bytes
         if context.client.alpn != b"h2":
-            self.connections[context.client] = _ClientHttp1(context.fork())
+            self.connections[context.client] = ClientHttp1(context.fork())
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
         """Begin a request."""
@@ -302,7 +349,7 @@ class BondHttpLayer(http.HttpLayer):
         """The layers of a new connection; its stream knows it at once, so that it can be closed."""
         self._prune()
         context = self.context.fork()
-        context.server = Server(address=dial.address, sni=dial.sni, alpn_offers=(_HTTP1,))
+        context.server = Server(address=dial.address, sni=dial.sni, alpn_offers=(dial.protocol,))
         stack = tunnel.LayerStack()
         if dial.tls:
             stack /= ServerTLSLayer(context)

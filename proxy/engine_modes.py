@@ -18,6 +18,7 @@ from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.tls import TlsData
 
 __all__ = ["BondMode", "Hook", "Instance", "Site", "Tls"]
 
@@ -27,6 +28,9 @@ _MAX_CONNECTIONS = 10_000
 
 _HIGH_WATER_BYTES = 64 * 1024
 """Where asyncio, too, begins to hold writers back."""
+
+_HOLDING = frozenset({"requestheaders", "socket_heard", "upload_begins"})
+"""Hooks during which no more is read of the client."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ class Site:
     hooks: Mapping[str, tuple[Hook, ...]]
     sweep: Callable[[str], Awaitable[None]]
     """Called with the id of a client connection when it is over."""
+    is_held: Callable[[str], bool]
+    """Whether no more may be read of the client connection with this id for now."""
     is_shared_port: bool
 
 
@@ -60,6 +66,16 @@ class Tls(tlsconfig.TlsConfig):
 
     def configure(self, updated: object) -> None:
         """Do nothing: the store is given."""
+
+    def tls_failed_client(self, data: TlsData) -> None:
+        """Say for which host a client did not take our certificate: it cannot tell us itself."""
+        address = data.context.server.address
+        if address is not None:
+            _log.warning(
+                "a client did not accept inbond's certificate for `%s`: give it the CA as `inbond run` "
+                "does, or name the host in `unlisted_hosts.tunnel` if it trusts another alone",
+                address[0],
+            )
 
 
 class _Handler(mode_servers.ProxyConnectionHandler):
@@ -97,6 +113,7 @@ class _Handler(mode_servers.ProxyConnectionHandler):
             self.log("mitmproxy has crashed!", logging.ERROR, exc_info=error)
         finally:
             self._is_handling = False
+            self._opened.set()
 
     def _obey(self, command: commands.Command) -> None:
         if isinstance(command, commands.StartHook):
@@ -142,7 +159,7 @@ class _Handler(mode_servers.ProxyConnectionHandler):
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Run the hooks of one event; what breaks outside ours ends the connection."""
         (data,) = hook.args()
-        is_opening = hook.name == "requestheaders"
+        is_opening = hook.name in _HOLDING
         self._opening += is_opening
         with self.timeout_watchdog.disarm():
             try:
@@ -167,16 +184,19 @@ class _Handler(mode_servers.ProxyConnectionHandler):
     async def drain_writers(self) -> None:
         """Wait for slow readers, but only where a buffer is full: this runs for every chunk.
 
-        While the gate looks at a request's head, no more is read of the client: a layer that waits
-        for its hook would queue the upload in memory.
+        While the gate looks at a request, or an upload has no connection to go to yet, no more is
+        read of the client: a layer that waits would queue the upload in memory.
         """
-        while self._opening and asyncio.current_task() is self.transports[self.client].handler:
+        while self._is_held() and asyncio.current_task() is self.transports[self.client].handler:
             self._opened.clear()
             await self._opened.wait()
         for io in self.transports.values():
             if _is_full(io.writer):
                 await super().drain_writers()  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
                 return
+
+    def _is_held(self) -> bool:
+        return bool(self._opening) or self._site.is_held(self.client.id)
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
         """Drop mitmproxy's messages, which quote headers (P4); a crash ends the connection (P9)."""

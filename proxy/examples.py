@@ -6,7 +6,7 @@ row, and a reason.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.ledger.entry import DecisionRecord, SealRecord
@@ -47,8 +47,11 @@ def examples_of(
     *,
     student: str,
     registry: Registry,
+    contributors: tuple[str, ...] = (),
 ) -> Examples:
     """The rows of an exchange that a dataset gate permits, from its opened reading.
+
+    `contributors` are the sorted ids of all that it rests on.
 
     Raises:
         BundleError: the reading lacks a choice that it counts.
@@ -63,11 +66,12 @@ def examples_of(
     if contract is None:
         return Examples(reason="teacher-unknown")
     flaws = [_flaw(choice) for choice in choices]
-    rows = [
+    made = [
         _row(candidate, texts_at=(reading, choice), record=record, student=student, by=contract)
         for choice, flaw in zip(choices, flaws, strict=True)
         if not flaw
     ]
+    rows = [replace(row, contributors=contributors) for row in made] if contributors else made
     return Examples(rows=tuple(rows), reason="" if rows else _only(flaws))
 
 

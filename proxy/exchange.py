@@ -112,6 +112,8 @@ class Request:
     has_images: bool = False
     is_whole: bool = True
     """False where the prompt on the wire is not the whole prompt (state held by the provider)."""
+    previous_response_id: str | None = None
+    """The answer that this request goes on from, where the provider holds it."""
     retries: int | None = None
     """How often the client's SDK had tried this call before; None where it does not say."""
 
@@ -132,6 +134,8 @@ class Choice:
     is_models_own: bool = True
     """False where a guardrail or content filter replaced the model's words."""
     has_citations: bool = False
+    is_verbatim: bool | None = None
+    """Whether the provider recognised a text that is quoted word for word; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +158,8 @@ class TeacherError:
     type: str | None = None
     code: str | None = None
     message: str | None = None
+    retry_after_s: float | None = None
+    """How long to wait before another try, in seconds, where the provider says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +179,8 @@ class Answer:
     usage: Usage | None = None
     error: TeacherError | None = None
     is_complete: bool = False
+    incomplete_reason: str | None = None
+    """Why an answer that is over is less than the model would have said, in the provider's word."""
     problem: str | None = None
 
 

@@ -7,20 +7,32 @@ request body), `Passage.respond` (response headers), `Passage.tap` (each chunk),
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from proxy.exchange import Headers, Outcome
 
-__all__ = ["Arrival", "Forward", "GateKeeper", "Passage", "Refused", "Tunnel"]
+__all__ = [
+    "Arrival",
+    "Delivered",
+    "Forward",
+    "GateKeeper",
+    "Passage",
+    "Refused",
+    "Relay",
+    "Socketed",
+    "Streamed",
+    "Trailed",
+    "Tunnel",
+    "Wait",
+]
 
 
-class Tunnel(Enum):
-    """What to do with a CONNECT."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """What to do with a CONNECT: open its TLS, or carry its bytes unopened."""
 
-    INTERCEPT = "intercept"
-    """Open TLS: the host is registered."""
-    PASS = "pass"  # noqa: S105 - a verdict on a tunnel, not a secret
-    """Carry the bytes unopened: an unlisted host under `unlisted: tunnel`."""
+    carried_to: tuple[str, int] | None = None
+    """The address to dial for bytes that are carried unopened; None: TLS is opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +75,21 @@ class Forward:
     connect: tuple[str, int]
     target: str
     headers: Headers
+    may_switch: bool = False
+    """Whether the answer may change the protocol (101): what follows is then carried as it comes."""
+    buffer_bytes: int | None = None
+    """How much of the answer is held until it was decided on as a whole; None: it goes on as it comes."""
+    is_http2: bool = False
+    """Whether the teacher is to be asked in HTTP/2 alone, whose trailers gRPC needs."""
+
+
+class Wait(Enum):
+    """What a streamed passage needs before it decides."""
+
+    MORE = "more"
+    """The next piece of the body."""
+    WHOLE = "whole"
+    """All of it: `Passage.request` is asked with the whole, as of any call."""
 
 
 class Passage(Protocol):
@@ -105,6 +132,69 @@ class Passage(Protocol):
 
     def fail(self, reason: str) -> Refused:
         """A hook of ours broke: a 503 in the provider's shape; the record is poisoned (P9)."""
+
+
+@runtime_checkable
+class Trailed(Passage, Protocol):
+    """A call whose answer may say in its trailers how it ended."""
+
+    def trailers(self, headers: Headers) -> None:
+        """Take note of the answer's trailers, before `end`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """What goes on of what was heard on a socket; both are bytes as they go on the wire."""
+
+    to_client: bytes = b""
+    to_server: bytes = b""
+    is_over: bool = False
+    """Whether the socket is closed once this was sent."""
+
+
+@runtime_checkable
+class Socketed(Passage, Protocol):
+    """A call that became a socket, once its answer said 101; `end` comes when the socket is closed."""
+
+    async def heard(self, data: bytes, *, is_client: bool) -> Relay:
+        """Read what came from one side, and say what goes on."""
+
+    def parted(self, *, by_client: bool) -> Outcome:
+        """How a socket ended whose connection to one side is over."""
+
+    def farewell(self, outcome: Outcome) -> bytes:
+        """What to tell the client of a socket that ended so, where its connection is still there."""
+
+
+@runtime_checkable
+class Streamed(Passage, Protocol):
+    """A call whose body may go on while it comes in: read as it passes, and never held.
+
+    A request without a body is asked about with `Passage.request`, as of any call.
+    """
+
+    async def begin(self, body: bytes) -> Forward | Refused | Wait:
+        """Decide on the first bytes of the body; `Forward` sends them, and all that follow, on.
+
+        What P1 asks for is durable before this gives `Forward`.
+        """
+
+    def upload(self, chunk: bytes) -> bool:
+        """Read a copy of what is sent on. Never raises; False means: cut the call now.
+
+        A teacher may answer before it has read everything, so this may come after `end`.
+        """
+
+
+@runtime_checkable
+class Delivered(Passage, Protocol):
+    """A call that has a say in what its client gets of the answer."""
+
+    def withheld(self) -> Refused | None:
+        """After `end`, of an answer that was held: what goes out in its place; None: it goes out."""
+
+    def last_words(self) -> bytes:
+        """What to add to an answer under way that is cut: its format's own error event, or nothing."""
 
 
 class GateKeeper(Protocol):

@@ -9,18 +9,29 @@ from dataclasses import dataclass
 
 import structlog
 
-from proxy.call import Call, Early, Services
+from proxy.batch_call import BatchCall
+from proxy.batch_upload import UploadCall
+from proxy.call import Call, CallParts
 from proxy.errors import LedgerError, RouteError
 from proxy.exchange import Headers, RequestHead
 from proxy.gate import Arrival, Passage, Refused, Tunnel
 from proxy.headers import storable_query, storable_request_headers
 from proxy.identity import Caller, CallerError, Credential, identify, identify_tunnel
+from proxy.inspection import Inspection, Notes, Passed, is_misdirected, unreached
 from proxy.keyring import LedgerKeyRing
-from proxy.providers import matches
+from proxy.providers import matches, plain_host
+from proxy.realtime import RealtimeCall, unfolded
+from proxy.refusals import Early
 from proxy.route import Entry, Registry, Route, Unlisted
+from proxy.services import Services
+from proxy.unlisted import UnlistedHosts
+from proxy.wire.batch_reading import BatchReader
 from proxy.wire.dialects import format_for
-from proxy.wire.format import Reader
+from proxy.wire.format import Reader, WireFormat
+from proxy.wire.gemini_live import GeminiLive
+from proxy.wire.grpc import is_grpc
 from proxy.wire.plain import Plain
+from proxy.wire.realtime import Realtime
 from proxy.wire.refusal import family_of, refusal
 
 __all__ = ["Gatehouse", "Identities"]
@@ -28,6 +39,10 @@ __all__ = ["Gatehouse", "Identities"]
 _LOG = structlog.get_logger("inbond.gate")
 _UNCLASSIFIED = Plain("other", method="", suffixes=())
 _CHALLENGE = (("proxy-authenticate", 'Basic realm="inbond"'),)
+_WRONG_HOST = (
+    "inbond refused this request: its `Host` is not the host that its connection leads to; "
+    "open a connection to that host"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +63,16 @@ class Gatehouse:
         services: Services,
         registry: Registry,
         identities: Identities,
-        tunnels_unlisted: bool,
+        unlisted: UnlistedHosts,
     ) -> None:
         self.counts: Counter[str] = Counter()
         """What passed or was turned away without an entry, by reason."""
+        self.passed = Passed()
+        """What passed to unlisted hosts, by host."""
         self._services = services
         self._registry = registry
         self._identities = identities
-        self._tunnels_unlisted = tunnels_unlisted
+        self._unlisted = unlisted
         self._tunnels: dict[str, str] = {}
 
     async def connect(
@@ -79,22 +96,40 @@ class Gatehouse:
             self._count(error.code)
             return self._plain(403, error.code, f"inbond refused this call: {_said(error)}")
         if is_registered:
-            return Tunnel.INTERCEPT
-        return self._unlisted_tunnel(host, is_known=digest is not None)
+            return Tunnel()
+        if digest is None:
+            return self._unlisted_without_key(host)
+        return await self._unlisted_tunnel(host, port)
 
-    def _unlisted_tunnel(self, host: str, *, is_known: bool) -> Tunnel | Refused:
-        if not is_known:
-            message = (
-                f"inbond tunnels to the unlisted host `{host}` for known callers only; "
-                "give a client key as the proxy's user name"
-            )
-            self._count("tunnel-without-key")
-            return self._plain(407, "no-client-key", message, _CHALLENGE)
-        if self._tunnels_unlisted:
-            self._count("tunnel-unlisted")
-            return Tunnel.PASS
-        self._count("refused-unlisted")
-        return self._plain(403, "unlisted-host", _unlisted(host))
+    async def _unlisted_tunnel(self, host: str, port: int) -> Tunnel | Refused:
+        match self._unlisted.mode_of(host, port):
+            case "inspect":
+                return Tunnel()
+            case "tunnel":
+                return await self._carried(host, port)
+            case "refuse":
+                self._count("refused-unlisted")
+                return self._plain(403, "unlisted-host", _unlisted(host))
+
+    async def _carried(self, host: str, port: int) -> Tunnel | Refused:
+        """A tunnel that stays closed, to an address that was looked at."""
+        try:
+            address = await self._services.resolve(self._unlisted.route_of(host, port, "https"))
+        except RouteError as error:
+            answer = unreached(error)
+            self._count(answer.code)
+            return self._plain(answer.status, answer.code, answer.message)
+        self._count("tunnel-unlisted")
+        self.passed.add(plain_host(host))
+        return Tunnel(carried_to=address)
+
+    def _unlisted_without_key(self, host: str) -> Refused:
+        message = (
+            f"inbond goes to the unlisted host `{host}` for known callers only; "
+            "give a client key as the proxy's user name"
+        )
+        self._count("unlisted-without-key")
+        return self._plain(407, "no-client-key", message, _CHALLENGE)
 
     def disconnect(self, client: str) -> None:
         """Forget what a client connection told us."""
@@ -102,6 +137,7 @@ class Gatehouse:
 
     async def open(self, arrival: Arrival) -> Passage | Refused:
         """Route and identify a request from its headers alone."""
+        arrival = unfolded(arrival)
         try:
             route = self._registry.route(
                 host=arrival.host, port=arrival.port, target=arrival.target
@@ -111,15 +147,51 @@ class Gatehouse:
             return self._plain(400, error.code, f"inbond refused this call: {_said(error)}")
         if isinstance(route, Unlisted):
             if route.entry is None:
-                return self._refuse_unlisted(arrival)
+                return await self._open_unlisted(arrival)
             route = _uncovered(route.entry, route.path, arrival.target)
         try:
             caller = await self._caller(arrival, route)
         except CallerError as error:
+            return self._turn_away(error, _expected(arrival, route))
+        except LedgerError as error:
+            return self._unreadable(error, _expected(arrival, route))
+        return self._call(arrival, route, caller)
+
+    async def _open_unlisted(self, arrival: Arrival) -> Passage | Refused:
+        """Look into a request to a host that nobody registered, where the settings say so."""
+        host, port = arrival.host, arrival.port
+        if host is None or port is None or not self._unlisted.looks_into(host):
+            return self._refuse_unlisted(arrival)
+        route = self._unlisted.route(arrival, host, port)
+        try:
+            caller = await self._caller(arrival, route)
+        except CallerError as error:
+            if error.code == "no-client-key":
+                return self._unlisted_without_key(host)
             return self._turn_away(error, route.entry.family)
         except LedgerError as error:
             return self._unreadable(error, route.entry.family)
-        return self._call(arrival, route, caller)
+        if is_misdirected(arrival, route):
+            self._count("wrong-host")
+            return self._plain(421, "wrong-host", _WRONG_HOST)
+        return Inspection(
+            services=self._services,
+            arrival=arrival,
+            route=route,
+            caller=caller,
+            notes=Notes(passed=self.passed.add, refused=self._note_refused),
+        )
+
+    def _note_refused(self, host: str, reason: str) -> None:
+        self.counts[reason] += 1
+        if reason == "unlisted-gateway":
+            _LOG.warning("unlisted gateway", host=host)
+        else:
+            _LOG.info("turned away", reason=reason)
+
+    def renew(self, services: Services) -> None:
+        """Serve what arrives from now on by these; calls under way end by those they began with."""
+        self._services = services
 
     def broken(self, reason: str) -> Refused:
         """The refusal when a hook failed and there is no call to ask."""
@@ -140,17 +212,26 @@ class Gatehouse:
         reader: Reader = (
             _UNCLASSIFIED.reader(head) if wire_format is None else wire_format.reader(head)
         )
-        return Call(
-            services=self._services,
-            route=route,
-            caller=caller,
-            head=head,
-            sent_headers=arrival.headers,
-            operation=operation or "other",
-            reader=reader,
-            early=None if operation is not None else _unclassified(arrival.method, route),
-            family=None if wire_format is None else _family(wire_format.name),
+        batches = self._services.batches
+        is_known = operation is not None and not (
+            isinstance(reader, BatchReader) and batches is None
         )
+        parts: CallParts = {
+            "services": self._services,
+            "route": route,
+            "caller": caller,
+            "head": head,
+            "sent_headers": arrival.headers,
+            "operation": operation or "other",
+            "early": None if is_known else _unclassified(arrival.method, route),
+            "family": _expected(arrival, route, wire_format),
+        }
+        if isinstance(reader, BatchReader) and batches is not None:
+            kind = UploadCall if reader.door.does == "upload" else BatchCall
+            return kind(batches=batches, reader=reader, **parts)
+        if isinstance(wire_format, Realtime | GeminiLive) and _asks_for_socket(lower):
+            return RealtimeCall(kind=wire_format, query=route.query, **parts)
+        return Call(reader=reader, **parts)
 
     # -- who calls ---------------------------------------------------------------------------
 
@@ -216,10 +297,20 @@ class Gatehouse:
         _LOG.info("turned away" if reason != "tunnel-unlisted" else "tunnel", reason=reason)
 
 
-def _family(wire_format: str) -> str | None:
-    """The shape of errors of a format; None where the entry's own counts."""
-    family = family_of(wire_format)
-    return None if family == "plain" else family
+def _expected(arrival: Arrival, route: Route, wire_format: WireFormat | None = None) -> str:
+    """The shape of errors that the caller expects: its format's, and where that has none the host's.
+
+    A client of gRPC reads no other, whatever it asks for.
+    """
+    said = next((v for name, v in arrival.headers if name.lower() == "content-type"), None)
+    if is_grpc(said):
+        return "grpc"
+    family = "plain" if wire_format is None else family_of(wire_format.name)
+    return route.entry.family if family == "plain" else family
+
+
+def _asks_for_socket(lower: Headers) -> bool:
+    return any(pair[0] == "upgrade" and pair[1].lower() == "websocket" for pair in lower)
 
 
 def _said(error: RouteError) -> str:

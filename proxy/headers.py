@@ -32,6 +32,8 @@ _REQUEST = frozenset(
     {
         "accept",
         "accept-encoding",
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
         "anthropic-beta",
         "anthropic-version",
         "content-encoding",
@@ -39,6 +41,8 @@ _REQUEST = frozenset(
         "content-type",
         "openai-beta",
         "user-agent",
+        "x-dashscope-sse",
+        "x-goog-api-client",
         "x-inbond-parent",
         "x-inbond-source",
         "x-stainless-lang",
@@ -72,6 +76,7 @@ _RESPONSE = frozenset(
         "x-ms-region",
         "x-ms-served-model",
         "x-request-id",
+        "x-should-retry",
         "x-zero-data-retention",
     }
 )

@@ -9,8 +9,9 @@ from hashlib import sha256
 from typing import TypedDict
 
 from policies.bundle import Bundle, bundle_of, load_bundle
+from policies.testing import run_suites
 from proxy.clock import new_id, new_nonce, stamp, utc_now
-from proxy.errors import LedgerError
+from proxy.errors import LedgerError, ProxyError
 from proxy.ledger.canonical import canonical
 from proxy.ledger.entry import PolicyEntry, TermsEntry
 from proxy.settings import Settings
@@ -18,7 +19,14 @@ from proxy.store.log import Document, Log, Pending
 from proxy.store.queries import approvals, documents, held_documents, latest_policy
 from proxy.store.session import Database
 
-__all__ = ["bundle_at", "bundle_in_force", "put_in_force", "workspace_bundle"]
+__all__ = [
+    "bundle_at",
+    "bundle_in_force",
+    "digest_in_force",
+    "put_in_force",
+    "tested_bundle",
+    "workspace_bundle",
+]
 
 
 class _Written(TypedDict):
@@ -44,6 +52,39 @@ def workspace_bundle(settings: Settings, database: Database) -> Bundle:
         approvals=known.approved,
         revoked=known.revoked,
     )
+
+
+def tested_bundle(settings: Settings, database: Database) -> Bundle:
+    """The workspace's bundle, once its policy tests have passed.
+
+    Raises:
+        PolicyError: the files have errors.
+        ProxyError: a policy test fails.
+        LedgerError: the ledger cannot be read.
+    """
+    bundle = workspace_bundle(settings, database)
+    failures = run_suites(bundle).failures
+    if failures:
+        first = failures[0]
+        raise ProxyError(
+            f"policy tests fail: {len(failures)}; the first is `{first.case.name}`: "
+            f"{first.difference}",
+            help="`inbond policy check` names them all; mend the rules or the tests",
+            where=str(first.where),
+            code="policy-tests",
+        )
+    return bundle
+
+
+def digest_in_force(database: Database) -> str | None:
+    """The digest of the bundle that was put in force last; None where there is none.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    with database.read() as connection:
+        last = latest_policy(connection)
+    return None if last is None else last.entry.bundle
 
 
 def put_in_force(log: Log, bundle: Bundle, actor: str) -> bool:
@@ -105,15 +146,14 @@ def bundle_in_force(database: Database) -> Bundle:
     Raises:
         LedgerError: there is none, or the ledger cannot be read.
     """
-    with database.read() as connection:
-        last = latest_policy(connection)
-    if last is None:
+    digest = digest_in_force(database)
+    if digest is None:
         raise LedgerError(
             "no policies are in force",
             help="start with `inbond up` or `inbond proxy`, which put the workspace's in force",
             code="no-policies",
         )
-    return bundle_at(database, last.entry.bundle)
+    return bundle_at(database, digest)
 
 
 def bundle_at(database: Database, digest: str) -> Bundle:

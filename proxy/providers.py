@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
@@ -28,22 +28,37 @@ __all__ = [
 type Scheme = Literal["http", "https"]
 type Auth = Literal["api-key", "bearer", "sigv4", "x-api-key", "x-goog-api-key"]
 type FormatName = Literal[
+    "anthropic.batches",
     "anthropic.messages",
+    "anthropic.stored",
     "bedrock.converse",
     "bedrock.invoke",
     "cohere.v1",
     "cohere.v2",
+    "dashscope",
+    "gemini.batches",
     "gemini.generateContent",
     "gemini.interactions",
+    "gemini.live",
+    "gemini.stored",
+    "mistral.batches",
+    "mistral.conversations",
     "ollama.chat",
     "ollama.generate",
     "openai.audio",
+    "openai.batches",
     "openai.chat",
     "openai.completions",
     "openai.embeddings",
+    "openai.files",
     "openai.images",
     "openai.moderations",
+    "openai.realtime",
     "openai.responses",
+    "openai.stored",
+    "replicate",
+    "xai.batches",
+    "xai.grpc",
 ]
 type Family = Literal["anthropic", "bedrock", "cohere", "gemini", "ollama", "openai", "plain"]
 
@@ -240,9 +255,10 @@ def entry_of(teacher: TeacherSettings) -> Entry:
 
 
 def _family(wire_format: FormatName) -> Family:
-    """The shape of errors that goes with a format: the first half of its name."""
-    found: Family = wire_format.partition(".")[0]  # type: ignore[assignment] # every format's is one
-    return found
+    """The shape of errors that goes with a format: the first half of its name, or none's."""
+    word = wire_format.partition(".")[0]
+    families: tuple[Family, ...] = get_args(Family.__value__)
+    return next((family for family in families if family == word), "plain")
 
 
 def packaged_entries(document: str) -> tuple[Entry, ...]:

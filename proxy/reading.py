@@ -55,6 +55,7 @@ def _request(request: Request) -> dict[str, Json]:
         "model_asked": request.model_asked,
         "is_streamed": request.is_streamed,
         "is_whole": request.is_whole,
+        "previous_response_id": request.previous_response_id,
         "messages": [_message(message) for message in request.messages],
         "tools": request.tools,
         "n": request.n,
@@ -90,6 +91,7 @@ def _answer(answer: Answer) -> dict[str, Json]:
         "usage": _usage(answer.usage),
         "error": _error(answer.error),
         "is_complete": answer.is_complete,
+        "incomplete_reason": answer.incomplete_reason,
         "problem": answer.problem,
     }
 
@@ -106,6 +108,7 @@ def _choice(choice: Choice) -> Json:
         "logprobs": choice.logprobs,
         "is_models_own": choice.is_models_own,
         "has_citations": choice.has_citations,
+        "is_verbatim": choice.is_verbatim,
     }
 
 
@@ -126,4 +129,9 @@ def _usage(usage: Usage | None) -> Json:
 def _error(error: TeacherError | None) -> Json:
     if error is None:
         return None
-    return {"type": error.type, "code": error.code, "message": error.message}
+    return {
+        "type": error.type,
+        "code": error.code,
+        "message": error.message,
+        "retry_after_s": error.retry_after_s,
+    }

@@ -137,7 +137,7 @@ class Recorder:
         limit: int = 2_000,
         limit_bytes: int = 256 * 2**20,
         batch: int = 500,
-        pace_s: float = 0.001,
+        pace_s: float = 0.002,
         retry_s: float = 1.0,
     ) -> None:
         """Start the writer.

@@ -22,7 +22,7 @@ from proxy.store.queries import review_item
 from proxy.store.records import ReviewItem
 from proxy.store.session import Database
 
-__all__ = ["Held", "clear", "held", "reject"]
+__all__ = ["Held", "Outlook", "clear", "held", "look", "reject"]
 
 _JUDGEABLE = frozenset({Asserter.DETECTOR, Asserter.DECLARED})
 _NEEDS_TWO = frozenset({"student.competes_with"})
@@ -59,6 +59,38 @@ def held(item: ReviewItem) -> Held:
     return Held(item=item, record=record)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a held exchange waits for today, and what a person could do about it."""
+
+    held: Held
+    decision: Decision
+    """By the policies in force, today, with nothing cleared."""
+    clears: frozenset[str]
+    """The rules that a clearance would lift."""
+    after: Decision
+    """The decision once they are."""
+
+    def may_supply(self, fact: str) -> bool:
+        """Whether a person may say what a fact is."""
+        return _problem_with(self.held, fact) is None
+
+
+def look(database: Database, bundle: Bundle, exchange: str) -> Outlook:
+    """A held exchange as a reviewer must see it before saying anything.
+
+    Raises:
+        LedgerError: it does not wait for review, or the ledger cannot be read.
+    """
+    waiting = _find(database, exchange)
+    then = Moment(at=parse_time(waiting.item.call.entry.at), facts=waiting.facts)
+    today = Moment(at=utc_now(), facts=waiting.facts)
+    decision = decide(bundle, waiting.gate, then, today)
+    ours = _liftable(bundle, decision)
+    after = decide(bundle, waiting.gate, then, today, cleared=ours)
+    return Outlook(held=waiting, decision=decision, clears=ours, after=after)
+
+
 def _find(database: Database, exchange: str) -> Held:
     with database.read() as connection:
         item = review_item(connection, exchange)
@@ -88,6 +120,7 @@ def clear(
     """
     waiting = _find(log.database, exchange)
     _refuse_unread(waiting)
+    _refuse_unseen(waiting)
     for name, value in supplied.items():
         _refuse_unjudgeable(waiting, name, value)
     facts = {**waiting.facts, **supplied}
@@ -158,33 +191,52 @@ def _refuse_unread(waiting: Held) -> None:
         )
 
 
+def _refuse_unseen(waiting: Held) -> None:
+    """A call is let pass by the bytes it sends: one without any would stand for all others."""
+    if waiting.gate is Gate.REQUEST and not waiting.item.call.entry.request.size_bytes:
+        raise LedgerError(
+            "this call was held before anybody could read what it sends",
+            help="a clearance would let others pass as well: reject it, and permit such calls by a rule",
+            code="not-clearable",
+        )
+
+
 def _refuse_unjudgeable(waiting: Held, name: str, value: Fact) -> None:
-    spec = spec_of(name)
-    if spec is None or spec.asserter not in _JUDGEABLE or not known_at(spec, waiting.gate):
-        raise LedgerError(
-            f"`{name}` is not a fact that a person may supply at the {waiting.gate.value} gate",
-            help="only what a detector would find or an owner declares can be judged; "
-            "what the wire says stays as it is",
-            code="not-judgeable",
-        )
-    if name in _NEEDS_TWO:
-        raise LedgerError(
-            f"`{name}` counts only when a second person approves it",
-            help="declare it in the student's file and have that approved",
-            code="not-judgeable",
-        )
-    if name in waiting.facts:
-        raise LedgerError(
-            f"`{name}` is known of this exchange already",
-            help="a judgement supplies what is missing; what was stamped on the call stays",
-            code="not-missing",
-        )
+    problem, spec = _problem_with(waiting, name), spec_of(name)
+    if problem is not None:
+        raise problem
+    assert spec is not None  # noqa: S101 - a fact that is none is a problem
     if not spec.accepts(value):
         raise LedgerError(
             f"this is no value of `{name}`",
             help=f"give one of: {', '.join(spec.values)}" if spec.values else f"give a {spec.type}",
             code="bad-value",
         )
+
+
+def _problem_with(waiting: Held, name: str) -> LedgerError | None:
+    """Why a person may not supply a fact of a held exchange; None where he may."""
+    spec = spec_of(name)
+    if spec is None or spec.asserter not in _JUDGEABLE or not known_at(spec, waiting.gate):
+        return LedgerError(
+            f"`{name}` is not a fact that a person may supply at the {waiting.gate.value} gate",
+            help="only what a detector would find or an owner declares can be judged; "
+            "what the wire says stays as it is",
+            code="not-judgeable",
+        )
+    if name in _NEEDS_TWO:
+        return LedgerError(
+            f"`{name}` counts only when a second person approves it",
+            help="declare it in the student's file and have that approved",
+            code="not-judgeable",
+        )
+    if name in waiting.facts:
+        return LedgerError(
+            f"`{name}` is known of this exchange already",
+            help="a judgement supplies what is missing; what was stamped on the call stays",
+            code="not-missing",
+        )
+    return None
 
 
 def _liftable(bundle: Bundle, decision: Decision) -> frozenset[str]:

@@ -4,14 +4,16 @@ A bundle is closed: every policy, source and grant that an entry names is in it,
 its call, and the keys that sign are the log's own. The verifier checks exactly this.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy.errors import LedgerError
 from proxy.ledger.bundle import LedgerEntry, Opening
+from proxy.ledger.contributors import call_of
 from proxy.ledger.entry import Entry
 from proxy.ledger.leaf import named_digests, read_leaf
 from proxy.ledger.merkle import NodeReader
+from proxy.lineage import Lineage
 from proxy.store.bodies import Opening as StoredOpening
 from proxy.store.bodies import open_seal
 from proxy.store.queries import documents, entries, node_reader
@@ -27,8 +29,8 @@ __all__ = [
     "tile_reader_of",
 ]
 
-_ALWAYS = ("open", "key", "grant")
-"""Kinds of which every entry goes into every bundle: few, and needed to know who may sign."""
+_ALWAYS = ("open", "key", "grant", "source")
+"""Kinds of which every entry goes into every bundle: few, and each may take back an earlier one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,12 @@ def every_entry(connection: Reading, kind: str | None = None) -> list[StoredEntr
 def close_over(
     connection: Reading, chosen: Iterable[StoredEntry[Entry]], digests: Collection[str]
 ) -> list[LedgerEntry]:
-    """The chosen entries with all that they, and the given digests, name; ascending."""
+    """The chosen entries with all that they, and the given digests, name; ascending.
+
+    Whatever contributed to an exchange that was chosen is named by it.
+    """
     kept = {item.seq: item.leaf for item in chosen}
+    kept |= {item.seq: item.leaf for item in _relatives(connection, kept)}
     for kind in _ALWAYS:
         kept |= {item.seq: item.leaf for item in every_entry(connection, kind)}
     named = set(digests)
@@ -66,6 +72,18 @@ def close_over(
             if introduced & named:
                 kept[item.seq] = item.leaf
     return [LedgerEntry(seq, kept[seq]) for seq in sorted(kept)]
+
+
+def _relatives(connection: Reading, kept: Mapping[int, bytes]) -> Iterator[StoredEntry[Entry]]:
+    """The entries of all exchanges that contributed to those of these leaves."""
+    lineage = Lineage(connection)
+    for seq, leaf in kept.items():
+        read = read_leaf(seq, leaf)
+        if read.texts("parents") or read.fields.get("continues") is not None:
+            exchange = call_of(read.id) if read.kind == "call" else read.id
+            for name in lineage.of(exchange).exchanges:
+                relative = lineage.relative(name)
+                yield from () if relative is None else relative.entries
 
 
 def documents_of(connection: Reading, chosen: Iterable[LedgerEntry]) -> Documents:

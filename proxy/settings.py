@@ -25,10 +25,14 @@ from proxy.yamlfile import FileError, Loc, Value, read_document, read_value
 
 __all__ = [
     "FILE_NAME",
+    "AccountSettings",
     "Address",
     "CustodySettings",
+    "DetectorSettings",
     "Limits",
+    "OrganisationSettings",
     "Settings",
+    "UnlistedHostSettings",
     "Upstream",
     "load_settings",
     "origin_of",
@@ -72,19 +76,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _unlisted(value: object) -> object:
-    if value == "inspect":
-        fix = "use `tunnel` (carried unopened and counted) or `refuse`"
-        raise wrong("not-yet", "`inspect` is not in this version", fix)
-    return value
-
-
-def _delivery(value: object) -> object:
-    if value == "buffer":
-        raise wrong("not-yet", "`buffer` is not in this version", "use `stream`")
-    return value
 
 
 class _Section(BaseModel):
@@ -145,6 +136,73 @@ class Limits(_Section):
         return self
 
 
+type _HostPattern = Annotated[
+    str,
+    Field(
+        pattern=r"^(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$",
+        description="a host, `*.` before a name for all hosts below it, or `*`; with `:PORT` on that port alone",
+    ),
+]
+
+
+class UnlistedHostSettings(_Section):
+    """Exceptions for some of the hosts that nobody registered."""
+
+    tunnel: tuple[_HostPattern, ...] = Field(
+        default=(),
+        strict=False,
+        description="hosts that stay unopened under `inspect`, such as those of clients that trust "
+        "one certificate alone (`*.example.com`, `git.example.com:22`)",
+    )
+    private: tuple[_HostPattern, ...] = Field(
+        default=(),
+        strict=False,
+        description="hosts that may be reached although their address is of this machine or of a "
+        "private network",
+    )
+
+
+class DetectorSettings(_Section):
+    """What looks into requests and answers; without one their facts stay unknown."""
+
+    secrets: Literal["detect-secrets"] | None = Field(
+        default=None,
+        description="what looks for keys and tokens (`request.secret`, `response.secret`): "
+        "`detect-secrets`, of the extra `detectors`",
+    )
+    pii: Literal["presidio"] | None = Field(
+        default=None,
+        description="what looks for personal data (`request.pii`, `response.pii`): `presidio`, of the "
+        "extra `detectors`",
+    )
+    timeout_s: float = Field(
+        default=1.0,
+        gt=0,
+        description="how long a look may take, in seconds; after that the facts stay unknown",
+    )
+
+
+class OrganisationSettings(_Section):
+    """What the organisation declares of itself; a rule that asks for what is not given waits."""
+
+    country: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z]{2}$",
+        description="where it is established, as two capitals (ISO 3166-1), such as `DE`",
+    )
+    revenue_usd: int | None = Field(
+        default=None, ge=0, lt=2**53, description="its yearly revenue, in US dollars"
+    )
+
+
+class AccountSettings(_Section):
+    """What the organisation declares of one account at a provider."""
+
+    tier: str = Field(
+        min_length=1, max_length=100, description="the plan it is on, in the provider's own word"
+    )
+
+
 class CustodySettings(_Section):
     """Where the provider's real key for one route is kept."""
 
@@ -200,19 +258,32 @@ class _Keys(_Section):
         repr=False,
         description="where the ledger is kept; a relative path is relative to the workspace",
     )
-    unlisted: Annotated[Literal["tunnel", "refuse"], BeforeValidator(_unlisted)] = Field(
-        default="tunnel", description="what happens to hosts that nobody registered"
+    unlisted: Literal["inspect", "tunnel", "refuse"] = Field(
+        default="inspect",
+        description="what happens to hosts that nobody registered: their TLS is opened and model "
+        "calls are refused (`inspect`), they are carried unopened (`tunnel`), or refused (`refuse`)",
+    )
+    unlisted_hosts: UnlistedHostSettings = Field(
+        default=UnlistedHostSettings(), description="exceptions for some of those hosts"
     )
     upstream: Upstream = Field(default=Upstream(), description="how teachers are reached")
     limits: Limits = Field(default=Limits(), description="what is read and held at most")
+    detectors: DetectorSettings = Field(
+        default=DetectorSettings(), description="what looks into requests and answers"
+    )
     drain_s: float = Field(
         default=30.0, ge=0, description="how long calls may finish when the proxy stops, in seconds"
     )
     keep_wire: bool = Field(
         default=False, description="whether the bytes of streams are kept beside the answer"
     )
-    delivery: Annotated[Literal["stream"], BeforeValidator(_delivery)] = Field(
-        default="stream", description="when the client gets the answer"
+    delivery: Literal["stream", "buffer"] = Field(
+        default="stream",
+        description="when the client gets the answer: as it comes (`stream`), or once it was decided "
+        "on as a whole (`buffer`)",
+    )
+    deliveries: dict[str, Literal["stream", "buffer"]] = Field(
+        default={}, description="the same for some teachers, by the id of the registry entry"
     )
     checkpoint_every_s: float = Field(
         default=600.0, gt=0, description="how often a ledger that grew is signed, in seconds"
@@ -228,6 +299,16 @@ class _Keys(_Section):
             default={},
             description="in base-URL mode, your own host at a contract with many (`azure-openai: mine.openai.azure.com`)",
         )
+    )
+
+    org: OrganisationSettings = Field(
+        default=OrganisationSettings(),
+        description="the facts `org.…` that rules may ask for, as the organisation declares them",
+    )
+    accounts: dict[str, AccountSettings] = Field(
+        default={},
+        description="the facts `account.…`, by the name of the account in `custody`, or by the "
+        "fingerprint of a key that clients hold",
     )
 
     @model_validator(mode="before")

@@ -1,20 +1,29 @@
 """How an installation stands, read from its ledger and from what its workers say."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
+from policies.counters import Nearness
 from proxy.clock import parse_time, utc_now
+from proxy.ledger.entry import CallEntry
+from proxy.nearing import Gauges
+from proxy.reload import refused_policies
 from proxy.settings import Settings
-from proxy.store.queries import counts, last_checkpoint, latest_policy
+from proxy.store.queries import counts, last_checkpoint, latest_policy, unlisted_calls
+from proxy.store.records import StoredEntry
 from proxy.store.session import Database
-from proxy.web.app import CheckpointReport, StatusReport
+from proxy.web.app import CheckpointReport, CountedReport, FindingReport, StatusReport
 
 __all__ = ["WorkerStatus", "status_of", "workers_of"]
 
 _STALE_S = 10.0
+_FINDINGS_OF = 1000
+"""How many of the last calls to unlisted gateways are told about."""
 
 
 def _stamp(text: str) -> str:
@@ -31,9 +40,13 @@ class WorkerStatus:
     pid: int
     state: str
     policy: str
+    """The digest of the bundle that it decides by."""
     at: Annotated[str, AfterValidator(_stamp)]
     waiting: int
     turned_away: dict[str, int]
+    passed: dict[str, int]
+    policy_problem: str | None = None
+    """Why it does not take up the bundle in force."""
 
     @property
     def is_fresh(self) -> bool:
@@ -55,8 +68,8 @@ def workers_of(settings: Settings) -> list[WorkerStatus]:
     return found
 
 
-def status_of(settings: Settings, database: Database) -> StatusReport:
-    """How the installation stands now.
+def status_of(settings: Settings, database: Database, gauges: Gauges | None = None) -> StatusReport:
+    """How the installation stands now; `gauges` say how far counters have counted.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -65,6 +78,7 @@ def status_of(settings: Settings, database: Database) -> StatusReport:
         count = counts(connection)
         note = last_checkpoint(connection)
         policy = latest_policy(connection)
+        found = unlisted_calls(connection, limit=_FINDINGS_OF)
     alive = [worker for worker in workers_of(settings) if worker.is_fresh]
     bundle = None if policy is None else policy.entry.bundle
     return StatusReport(
@@ -82,19 +96,48 @@ def status_of(settings: Settings, database: Database) -> StatusReport:
             **{f"outcome_{outcome}": n for outcome, n in sorted(count.exchanges.items())},
             **{f"verdict_{verdict}": n for verdict, n in sorted(count.verdicts.items())},
         },
-        problems=_problems(alive, bundle),
+        findings=_findings(found),
+        passed=sum((Counter(worker.passed) for worker in alive), Counter()),
+        counted=() if gauges is None else tuple(map(_counted, gauges.now(utc_now()))),
+        problems=_problems(alive, bundle, refused_policies(settings)),
     )
 
 
-def _problems(alive: list[WorkerStatus], bundle: str | None) -> tuple[str, ...]:
+def _counted(near: Nearness) -> CountedReport:
+    return CountedReport(
+        counter=near.counter, rule=near.rule, value=near.value, limit=near.limit, left=near.left
+    )
+
+
+def _findings(calls: Sequence[StoredEntry[CallEntry]]) -> tuple[FindingReport, ...]:
+    """One finding for each host, in the order of the calls."""
+    by_host: dict[str, list[CallEntry]] = {}
+    for call in calls:
+        by_host.setdefault(call.entry.host or "", []).append(call.entry)
+    return tuple(
+        FindingReport(
+            host=host,
+            calls=len(entries),
+            last_at=entries[0].at,
+            projects=tuple(sorted({str(entry.facts.get("project")) for entry in entries})),
+        )
+        for host, entries in by_host.items()
+    )
+
+
+def _problems(
+    alive: list[WorkerStatus], bundle: str | None, refused: str | None
+) -> tuple[str, ...]:
     found: list[str] = []
     if bundle is None:
         found.append("no policies are in force: start the proxy")
     if not alive:
         found.append("no worker is alive: no call can be made")
-    behind = [worker.worker for worker in alive if worker.policy != bundle]
-    if behind:
-        found.append(
-            f"workers that decide by an older policy bundle: {len(behind)}; restart the proxy"
-        )
+    if refused is not None:
+        found.append(f"the workspace's policies are not in force: {refused}")
+    found += [
+        f"`{worker.worker}` decides by an older policy bundle: {worker.policy_problem}"
+        for worker in alive
+        if worker.policy != bundle and worker.policy_problem is not None
+    ]
     return tuple(found)

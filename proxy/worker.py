@@ -6,8 +6,9 @@ import gc
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -17,10 +18,13 @@ import structlog
 from policies.bundle import Bundle
 from proxy.address import resolve
 from proxy.authority import ensure_authority
-from proxy.call import Services
+from proxy.batches import Batches
 from proxy.clearances import Clearances
 from proxy.clock import new_id, stamp, utc_now
+from proxy.contributors import ContributorsOnRecord
 from proxy.counting import Counting
+from proxy.declared import declared_in
+from proxy.detectors import load_detectors
 from proxy.engine import Engine, EngineOptions
 from proxy.errors import LedgerError, SettingsError
 from proxy.forwarding import may_carry_credential
@@ -31,12 +35,16 @@ from proxy.keyfile import replace_file
 from proxy.keyring import LedgerKeyRing
 from proxy.keys import load_keys
 from proxy.recorder import Recorder
+from proxy.reload import Follower
 from proxy.route import Entry, Registry, TeacherSettings, read_registry
+from proxy.services import Delivery, Services
 from proxy.settings import Settings
 from proxy.store.checkpoints import Signer
+from proxy.store.counters import Tallies
 from proxy.store.log import Log
 from proxy.store.recovery import Lease
-from proxy.store.session import open_database
+from proxy.store.session import Database, open_database
+from proxy.unlisted import UnlistedHosts
 
 __all__ = ["Worker", "registry_of", "run_worker"]
 
@@ -59,7 +67,12 @@ def registry_of(settings: Settings) -> Registry:
         lambda: packaged.read_text(encoding="utf-8"), teachers, settings.endpoints
     )
     entries = {entry.id: entry for entry in registry.entries}
-    for key, routes in (("custody", settings.custody), ("endpoints", settings.endpoints)):
+    named: dict[str, Iterable[str]] = {
+        "custody": settings.custody,
+        "deliveries": settings.deliveries,
+        "endpoints": settings.endpoints,
+    }
+    for key, routes in named.items():
         for route in routes:
             if route not in entries:
                 raise _unknown_entry(key, route, list(entries))
@@ -112,16 +125,31 @@ class Worker:
             self.bundle = bundle_in_force(self.database)
             counting = Counting(self.bundle, keys.fingerprint)
             opened.callback(Lease(settings.run_directory, self.id).release)
+            _prune(self.database)
             self.recorder = Recorder(log, limit=settings.limits.queue)
             opened.callback(self.recorder.close)
             self.ring = LedgerKeyRing(self.database)
+            self._detectors = load_detectors(settings.detectors)
+            opened.callback(self._detectors.close)
+            services = self._services(self.bundle, counting, keys.fingerprint)
+            self._follower = Follower(
+                self.database,
+                self.bundle.digest,
+                lambda bundle: replace(
+                    services, bundle=bundle, counting=Counting(bundle, keys.fingerprint)
+                ),
+            )
             self.gatehouse = Gatehouse(
-                services=self._services(self.bundle, counting),
+                services=services,
                 registry=registry,
                 identities=Identities(
                     ring=self.ring, custody=custody, fingerprint_key=keys.fingerprint
                 ),
-                tunnels_unlisted=settings.unlisted == "tunnel",
+                unlisted=UnlistedHosts(
+                    settings.unlisted,
+                    tunnel=settings.unlisted_hosts.tunnel,
+                    private=settings.unlisted_hosts.private,
+                ),
             )
             self._opened = opened.pop_all()
 
@@ -129,7 +157,7 @@ class Worker:
     def _status_path(self) -> Path:
         return self.settings.run_directory / f"{self.id}.json"
 
-    def _services(self, bundle: Bundle, counting: Counting) -> Services:
+    def _services(self, bundle: Bundle, counting: Counting, secret: bytes) -> Services:
         return Services(
             bundle=bundle,
             counting=counting,
@@ -142,6 +170,15 @@ class Worker:
             now=utc_now,
             resolve=resolve,
             clearance=Clearances(self.database).find,
+            contributors=ContributorsOnRecord(self.database),
+            declared=declared_in(self.settings),
+            batches=Batches(
+                database=self.database,
+                secret=secret,
+                directory=self.settings.run_directory,
+            ),
+            delivery=_delivery(self.settings),
+            detectors=self._detectors,
         )
 
     async def serve(self, stop: asyncio.Event, *, is_shared_port: bool) -> None:
@@ -182,13 +219,17 @@ class Worker:
         )
 
     async def _refresh(self) -> None:
-        """Keep the key ring and the status file fresh."""
+        """Keep the key ring, the policies and the status file fresh."""
         while True:
             await asyncio.sleep(_REFRESH_S)
             try:
                 await self.ring.refresh()
             except LedgerError as error:
                 _warn("keys not refreshed", error.message)
+            services = await self._follower.look()
+            if services is not None:
+                self.bundle = services.bundle
+                self.gatehouse.renew(services)
             self._announce()
 
     def _announce(self) -> dict[str, object]:
@@ -198,9 +239,11 @@ class Worker:
             "pid": os.getpid(),
             "state": self._state,
             "policy": self.bundle.digest,
+            "policy_problem": self._follower.problem,
             "at": stamp(utc_now()),
             "waiting": self.recorder.waiting,
             "turned_away": dict(self.gatehouse.counts),
+            "passed": dict(self.gatehouse.passed.counts),
         }
         try:
             replace_file(self._status_path, json.dumps(record).encode(), mode=0o600)
@@ -211,6 +254,20 @@ class Worker:
     def close(self) -> None:
         """Write what is owed, then let go of the lease and the database."""
         self._opened.close()
+
+
+def _prune(database: Database) -> None:
+    """Delete what no counter looks at any more; a count deletes it too, so that it may wait."""
+    try:
+        with database.drive() as driver:
+            Tallies().prune(driver, utc_now())
+    except LedgerError as error:  # a full or locked disk: calls say so themselves
+        _warn("old tallies not deleted", error.message)
+
+
+def _delivery(settings: Settings) -> Delivery:
+    held = {entry: way == "buffer" for entry, way in settings.deliveries.items()}
+    return Delivery(is_buffered=settings.delivery == "buffer", exceptions=held)
 
 
 def _settle() -> None:

@@ -15,6 +15,7 @@ from policies.shapes import DUTIES, GATE_WORDS, SHAPES
 from proxy.cli import main
 from proxy.providers import TeacherSettings
 from proxy.settings import CustodySettings, Settings
+from tests.docs_clients import clients_page, teachers_page
 from tests.docs_diagnostics import diagnostics_pages
 from tests.docs_library import library_pages
 from tests.docs_page import page, table
@@ -135,8 +136,9 @@ def facts_page() -> str:
         "Facts",
         "All that a condition may ask about an exchange, and the only vocabulary for it.\n"
         "A fact is unknown until somebody supplies it, and unknown never counts as harmless.\n"
-        "No detector runs in this version: `request.pii`, `request.secret`, `response.pii`, "
-        "`response.secret` and `response.language` are unknown until a person supplies them.",
+        "`request.pii`, `request.secret`, `response.pii` and `response.secret` are unknown unless a "
+        "detector is switched on (`detectors` in the settings), and `response.language` until a person "
+        "supplies it.",
         table(
             ("fact", "what it says", "values", "first gate", "supplied by"),
             (_fact(spec) for spec in CATALOGUE.values()),
@@ -188,10 +190,12 @@ def policy_files_page() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
+        "docs/reference/clients.md": clients_page,
         "docs/reference/command-line.md": commands_page,
         "docs/reference/facts.md": facts_page,
         "docs/reference/policy-files.md": policy_files_page,
         "docs/reference/settings.md": settings_page,
+        "docs/reference/teachers.md": teachers_page,
         **diagnostics_pages(),
         **library_pages(),
     }

@@ -37,25 +37,31 @@ ELSEWHERE = {
 """Sources whose test stands elsewhere: packages, thin entries, migrations, values without behaviour."""
 
 WHOLE = {
+    "tests/fuzz/test_fuzz.py": "tests/fuzz/fuzz_wire.py",
     "tests/policies/test_init.py": "a package's public names",
     "tests/policies/test_library.py": "policies/library",
     "tests/proxy/store/test_processes.py": "several processes on one ledger",
     "tests/proxy/cli/test_every_command.py": "every command of the command line",
     "tests/proxy/test_cli.py": "a package, started as a process",
+    "tests/proxy/test_redacted_calls.py": "detectors, duties to redact and held answers in calls",
     "tests/proxy/test_counted_calls.py": "counted calls through recorder and ledger",
     "tests/proxy/test_leaving_clients.py": "clients that leave while proxy/call.py decides",
+    "tests/proxy/wire/test_add_a_dialect.py": "docs/guides/add-a-dialect.md",
+    "tests/proxy/wire/test_census.py": "tests/proxy/wire/census.txt",
     "tests/proxy/wire/test_samples.py": "recorded exchanges of real providers",
     "tests/proxy/wire/test_transcripts.py": "tests/proxy/wire/transcripts",
     "tests/test_docs.py": "docs",
+    "tests/test_policy_guide.py": "docs/guides/write-a-policy.md",
     "tests/test_readme.py": "README.md",
     "tests/test_repository.py": "the repository",
 }
 """Tests that check more than one module, and what they check."""
 
 LONG = {
-    "policies/source.py": "one reader: the YAML we take, each value with its place, each refusal",
     "proxy/call.py": "the states of one call: what holds between them stands in one place",
+    "proxy/addon.py": "the hooks: what holds from one to the next stands in one place",
     "proxy/cli/demo.py": "one journey, told in order; a scenario, no part of the system",
+    "proxy/ledger/entry.py": "the closed union of what a leaf says",
     "proxy/settings.py": "every setting with its default, its bounds and its one sentence",
     "proxy/store/queries.py": "all reads in one module, one function per question (style §3.9)",
 }

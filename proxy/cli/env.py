@@ -4,26 +4,30 @@ import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, override
+from typing import Any, assert_never, override
 from urllib.parse import urlsplit
 
 import click
 
 from proxy.authority import ensure_authority, write_trust_bundle
+from proxy.cli.clients import BASE_URLS, CLIENTS, SDK_KEYS, Client, named
 from proxy.cli.render import json_option, note, print_record
 from proxy.cli.workspace import with_settings
 from proxy.clock import utc_now
-from proxy.errors import IdentityError
+from proxy.errors import IdentityError, SettingsError
 from proxy.identity import checked_client_key
 from proxy.secret import Secret
 from proxy.settings import Address, Settings
 
 __all__ = [
     "VIA",
+    "Shell",
     "Trust",
     "Via",
+    "assignment",
     "child_environment",
     "client_key",
     "env",
@@ -42,10 +46,8 @@ _TRUST_BUNDLES = (
     "CURL_CA_BUNDLE",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 )
-_BASE_URLS = {"OPENAI_BASE_URL": "/openai/v1", "ANTHROPIC_BASE_URL": "/anthropic"}
-_SDK_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
-_SECOND_KEY = "ANTHROPIC_AUTH_TOKEN"
-"""Anthropic's SDK sends it beside the key; with ours there it would be a second answer."""
+_SECOND_KEYS = frozenset({"ANTHROPIC_AUTH_TOKEN", "GEMINI_API_KEY"})
+"""What SDKs send beside the key, or warn about; with ours there it would be a second answer."""
 
 
 class Via(StrEnum):
@@ -78,9 +80,10 @@ class Trust:
 def variables(address: Address, via: Via, key: Secret, trust: Trust) -> dict[str, str]:
     """The variables of one mode."""
     if via is Via.BASE_URL:
-        urls = {name: f"http://{address}{path}" for name, path in _BASE_URLS.items()}
-        return urls | dict.fromkeys(_SDK_KEYS, key.reveal())
-    proxy = f"http://{key.reveal()}:@{address}"
+        urls = {name: f"http://{address}{path}" for name, path in BASE_URLS.items()}
+        return urls | dict.fromkeys(SDK_KEYS, key.reveal())
+    # The word behind the colon is no secret: urllib sends no credentials where it is empty.
+    proxy = f"http://{key.reveal()}:inbond@{address}"
     return {
         **dict.fromkeys(_PROXIES, proxy),
         **dict.fromkeys(_EXCEPTIONS, _NOT_PROXIED),
@@ -105,12 +108,12 @@ def child_environment(
 
 def _foreign(environ: Mapping[str, str], address: Address, via: Via, trust: Trust) -> set[str]:
     if via is Via.PROXY:
-        urls = {name for name in _BASE_URLS if _leads_to(address, environ.get(name, ""))}
+        urls = {name for name in BASE_URLS if _leads_to(address, environ.get(name, ""))}
         return urls | set(_OTHER_PROXIES)
     own = {str(trust.bundle), str(trust.authority)}
     bundles = {name for name, value in environ.items() if value in own}
     proxies = {*_PROXIES, *_OTHER_PROXIES, *_EXCEPTIONS, "NODE_USE_ENV_PROXY"}
-    return proxies | bundles | {_SECOND_KEY}
+    return proxies | bundles | _SECOND_KEYS
 
 
 def _leads_to(address: Address, url: str) -> bool:
@@ -148,20 +151,75 @@ def client_key(given: str | None) -> Secret:
     return checked_client_key(given)
 
 
+class Shell(StrEnum):
+    """Whose words the variables are printed in."""
+
+    SH = "sh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+
+
+def assignment(shell: Shell, name: str, value: str) -> str:
+    """The line that sets one variable for the programs that a shell starts."""
+    match shell:
+        case Shell.SH:
+            return f"export {name}={shlex.quote(value)}"
+        case Shell.FISH:
+            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+            return f"set -gx {name} '{escaped}'"
+        case Shell.POWERSHELL:
+            doubled = value.replace("'", "''")
+            return f"$env:{name} = '{doubled}'"
+    assert_never(shell)
+
+
+def _known(name: str) -> Client:
+    found = named(name)
+    if found is not None:
+        return found
+    names = [client.name for client in CLIENTS]
+    near = get_close_matches(name, names, n=1)
+    fix = f"did you mean `{near[0]}`?" if near else f"the clients are {', '.join(names)}"
+    raise SettingsError(f"no client `{name}` is known", help=fix, code="unknown-client")
+
+
+def _for_client(found: dict[str, str], client: Client, via: Via) -> dict[str, str]:
+    """The variables that one client reads; where it reads none, what it needs instead is said."""
+    kept = {name: value for name, value in found.items() if name in client.reads()}
+    if not kept:
+        note(f"hint: `{client.name}` reads no variable for `{via}`")
+    if client.instead:
+        note(f"hint: `{client.name}`: {client.instead}")
+    return kept
+
+
 @click.command()
 @click.option("--via", type=VIA, default="proxy", show_default=True, help="The mode.")
 @click.option("--key", envvar="INBOND_KEY", help="The client key; else INBOND_KEY.")
+@click.option("--client", help="Only what this client reads, such as `openai` or `npm:openai`.")
+@click.option(
+    "--shell",
+    type=click.Choice([shell.value for shell in Shell]),
+    default="sh",
+    show_default=True,
+    help="Whose words to print.",
+)
 @json_option
 @with_settings
-def env(settings: Settings, *, via: Via, key: str | None, is_json: bool) -> None:
+def env(
+    settings: Settings, *, via: Via, key: str | None, client: str | None, shell: str, is_json: bool
+) -> None:
     """Print the variables that send calls through the proxy.
 
-    Use it as `eval "$(inbond env)"`; `inbond run` sets them for one command alone.
+    Use it as `eval "$(inbond env)"`; `inbond run` sets them for one command alone. In fish it is
+    `inbond env --shell fish | source`.
     """
     found = variables(settings.listen, via, client_key(key), prepare_trust(settings, os.environ))
+    if client is not None:
+        found = _for_client(found, _known(client), via)
     if is_json:
         print_record(found, is_json=True)
         return
     for name, value in found.items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+        click.echo(assignment(Shell(shell), name, value))
     note(f"hint: these are for `{via}`; start a new shell before you use the other mode")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
+from policies.counters import Nearness
 from policies.decision import Decision
 from policies.explain import Cited, Explanation, Failed, Reason, Tested
 from policies.model import Effect, Fact
@@ -10,7 +11,7 @@ from policies.wording import listed, value_text
 from proxy.clock import stamp
 from proxy.retrace import Retraced
 
-__all__ = ["explained_json", "explained_text", "retraced_text"]
+__all__ = ["explained_json", "explained_text", "near_json", "near_text", "retraced_text"]
 
 _READ = {
     "read-primary": "read first-hand",
@@ -46,6 +47,30 @@ def retraced_text(found: Retraced) -> Iterator[str]:
         return
     silent = f"; silent: {', '.join(today.silent)}" if today.silent else ""
     yield f"today: the policies in force say {today.verdict} by {_rules(today.by)}{silent}"
+
+
+def near_text(near: Iterable[Nearness]) -> Iterator[str]:
+    """The lines that say how far counters have counted."""
+    for each in near:
+        left = f"{each.left:,} more turn it" if each.left else "turned"
+        yield (
+            f"  counted: counter.{each.counter} = {each.value:,}, and `{each.rule}` tests "
+            f"{each.limit:,} ({left})"
+        )
+
+
+def near_json(near: Iterable[Nearness]) -> list[dict[str, object]]:
+    """The same as JSON objects, the nearest first."""
+    return [
+        {
+            "counter": each.counter,
+            "rule": each.rule,
+            "value": each.value,
+            "limit": each.limit,
+            "left": each.left,
+        }
+        for each in near
+    ]
 
 
 def _instants(decision: Decision) -> str:

@@ -68,7 +68,35 @@ def _check(directory: Path | None, organisation: str | None, *, is_mutated: bool
             bundle = _load(directory, organisation)
         except PolicyError as error:
             return Checked(findings=error.diagnostics)
-        return check(bundle, on=utc_now(), is_mutated=is_mutated)
+        checked = check(bundle, on=utc_now(), is_mutated=is_mutated)
+        moved = () if directory is None else _drifted(bundle, directory)
+    if not moved:
+        return checked
+    found = sorted((*checked.findings, *moved), key=lambda each: (each.place.file, each.place.line))
+    return replace(checked, findings=tuple(found))
+
+
+def _drifted(bundle: Bundle, directory: Path) -> tuple[Diagnostic, ...]:
+    """What the workspace's ledger says of the clauses that rules cite; nothing without one."""
+    import os
+
+    from proxy.cli.policy_drift import drifted_rules
+    from proxy.errors import TermsError
+    from proxy.route import TeacherSettings
+    from proxy.settings import FILE_NAME, load_settings
+    from proxy.store.session import open_database
+
+    if not (directory / FILE_NAME).exists():
+        return ()
+    settings = load_settings(directory, os.environ, TeacherSettings)
+    database = open_database(settings.database, directory=settings.directory)
+    try:
+        return drifted_rules(bundle, database, settings.directory / "terms")
+    except TermsError as error:
+        note(f"the texts of terms were not looked at: {error.message}; {error.help}")
+        return ()
+    finally:
+        database.close()
 
 
 @contextmanager

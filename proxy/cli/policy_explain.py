@@ -42,12 +42,22 @@ def explain_command(settings: Settings, *, subject: str, gate: str | None, is_js
 
 def _explain_exchange(settings: Settings, id_: str, gate: str | None, *, is_json: bool) -> None:
     from policies.model import Gate
-    from proxy.cli.explained import explained_json, explained_text, retraced_text
+    from proxy.cli.explained import (
+        explained_json,
+        explained_text,
+        near_json,
+        near_text,
+        retraced_text,
+    )
     from proxy.clock import utc_now
+    from proxy.inforce import bundle_in_force
+    from proxy.nearing import near_exchange
     from proxy.retrace import retrace
 
+    now = utc_now()
     with open_ledger(settings) as ledger:
-        found = retrace(ledger.database, id_, Gate(gate) if gate else None, utc_now())
+        found = retrace(ledger.database, id_, Gate(gate) if gate else None, now)
+        near = near_exchange(ledger.database, bundle_in_force(ledger.database), id_, now)
     if is_json:
         recorded = found.recorded
         today = found.today
@@ -56,6 +66,7 @@ def _explain_exchange(settings: Settings, id_: str, gate: str | None, *, is_json
             **explained_json(found.explanation),
             "recorded": None if recorded is None else recorded.verdict,
             "is_as_recorded": found.is_as_recorded,
+            "counted": near_json(near),
             "today": {
                 "bundle": today.bundle,
                 "verdict": today.verdict.value,
@@ -66,7 +77,7 @@ def _explain_exchange(settings: Settings, id_: str, gate: str | None, *, is_json
         print_record(record, is_json=True)
         return
     click.echo(f"exchange {found.exchange}")
-    for line in [*explained_text(found.explanation), *retraced_text(found)]:
+    for line in [*explained_text(found.explanation), *near_text(near), *retraced_text(found)]:
         click.echo(line)
     if not found.is_as_recorded:
         note("hint: deciding again does not give what is on record; run `inbond ledger verify`")
@@ -77,24 +88,26 @@ def _explain_facts(settings: Settings, subject: str, gate: str, *, is_json: bool
     from policies.explain import explain
     from policies.given import read_given
     from policies.model import Gate
-    from proxy.cli.explained import explained_json, explained_text
+    from proxy.cli.explained import explained_json, explained_text, near_json, near_text
     from proxy.clock import utc_now
     from proxy.inforce import workspace_bundle
+    from proxy.nearing import near_now
 
     data = _read(subject)
+    name = "(standard input)" if subject == _STDIN else subject
+    now = utc_now()
     with open_ledger(settings) as ledger:
         bundle = workspace_bundle(settings, ledger.database)
-    counters = {name for policy in bundle.policies for name in policy.counters}
-    name = "(standard input)" if subject == _STDIN else subject
-    given = read_given(name, data, counters)
-    now = utc_now()
+        counters = {name for policy in bundle.policies for name in policy.counters}
+        given = read_given(name, data, counters)
+        near = near_now(ledger.database, bundle, given.facts, now)
     exchange = Moment(at=given.exchange or now, facts=given.facts)
     today = Moment(at=given.today or now, facts=given.facts)
     found = explain(bundle, Gate(gate), exchange, today)
     if is_json:
-        print_record(explained_json(found), is_json=True)
+        print_record({**explained_json(found), "counted": near_json(near)}, is_json=True)
         return
-    for line in explained_text(found):
+    for line in [*explained_text(found), *near_text(near)]:
         click.echo(line)
 
 

@@ -1,6 +1,7 @@
 """`inbond review`: what waits for a person, and what the person says."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from proxy.cli.render import json_option, print_record, print_rows
 from proxy.cli.workspace import actor, with_settings
 from proxy.errors import SettingsError
 from proxy.settings import Settings
+
+if TYPE_CHECKING:
+    from proxy.review import Outlook
 
 __all__ = ["review"]
 
@@ -50,6 +54,66 @@ def list_(settings: Settings, *, limit: int, after: int, is_json: bool) -> None:
         for one in items
     ]
     print_rows(rows, is_json=is_json, empty="nothing waits for review")
+
+
+@review.command()
+@click.argument("exchange")
+@json_option
+@with_settings
+def show(settings: Settings, exchange: str, *, is_json: bool) -> None:
+    """Show what a held exchange waits for, and what you could say about it.
+
+    The rules that hold it come with their clauses, and the facts that are missing with who supplies
+    them.
+    """
+    from proxy.inforce import bundle_in_force
+    from proxy.review import look
+
+    with open_ledger(settings) as ledger:
+        found = look(ledger.database, bundle_in_force(ledger.database), exchange)
+    rules, missing = _rules(found), _missing(found)
+    record = {
+        "exchange": exchange,
+        "gate": found.held.gate.value,
+        "at": found.held.item.call.entry.at,
+        "verdict": found.decision.verdict.value,
+        "cleared": found.after.verdict.value,
+    }
+    facts = dict(sorted(found.held.facts.items()))
+    if is_json:
+        print_record({**record, "rules": rules, "missing": missing, "facts": facts}, is_json=True)
+        return
+    print_record(record, is_json=False)
+    print_rows(rules, is_json=False, empty="no rule holds it")
+    print_rows(missing, is_json=False, empty="no fact is missing")
+    print_record(facts, is_json=False)
+
+
+def _rules(found: "Outlook") -> list[dict[str, object]]:
+    """The rules that set the verdict, and whether a clearance lifts them."""
+    return [
+        {
+            "rule": hit.rule,
+            "effect": hit.effect.value,
+            "clauses": [f"{cite.source} {cite.clause}" for cite in hit.cites],
+            "because": hit.because,
+            "fix": hit.fix,
+            "liftable": hit.rule in found.clears,
+        }
+        for hit in found.decision.hits
+        if hit.rule in found.decision.by
+    ]
+
+
+def _missing(found: "Outlook") -> list[dict[str, object]]:
+    return [
+        {
+            "fact": missing.fact,
+            "supplied_by": missing.supplied_by,
+            "suppliable": found.may_supply(missing.fact),
+        }
+        for missing in found.decision.missing
+    ]
 
 
 @review.command()

@@ -12,7 +12,7 @@ from proxy.cli.workspace import with_settings
 from proxy.errors import ProxyError
 from proxy.settings import Address, Settings
 
-__all__ = ["run"]
+__all__ = ["check_listening", "run"]
 
 _CONNECT_S = 2.0
 _NOT_FOUND = 127
@@ -54,7 +54,7 @@ def run(
     """
     secret = client_key(key)
     trust = prepare_trust(settings, os.environ)
-    _check_listening(settings.listen)
+    check_listening(settings.listen)
     environment = child_environment(os.environ, settings.listen, via, secret, trust)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -65,7 +65,12 @@ def run(
         raise _CommandError(command[0], error) from error
 
 
-def _check_listening(address: Address) -> None:
+def check_listening(address: Address) -> None:
+    """See that somebody listens where the proxy should.
+
+    Raises:
+        ProxyError: nobody does.
+    """
     try:
         socket.create_connection((address.host, address.port), timeout=_CONNECT_S).close()
     except OSError as error:

@@ -19,11 +19,14 @@ from proxy.errors import ForkError, LedgerError, ProxyError, SettingsError
 from proxy.settings import Address, Settings
 
 if TYPE_CHECKING:
+    from proxy.reload import Turn
     from proxy.supervisor import Child, Ready
 
 __all__ = ["console", "proxy", "status", "up"]
 
 _RETRY_S = 5.0
+_WATCH_S = 1.0
+"""How often a running proxy looks for changed policies."""
 _KEY_LOGS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 """Where the TLS stacks would write the secrets of every connection; mitmproxy reads them on import."""
 
@@ -71,6 +74,7 @@ def console(settings: Settings, *, child: bool, is_json: bool) -> None:
     """Run the console alone: health and status, on its own port."""
     from proxy.cli.console import serve_console
     from proxy.logs import configure_logs
+    from proxy.nearing import Gauges
     from proxy.status import status_of
     from proxy.store.session import open_database
 
@@ -86,11 +90,12 @@ def console(settings: Settings, *, child: bool, is_json: bool) -> None:
                 note(f"console on http://{Address(host=host, port=port)}")
 
         database = open_database(settings.database, directory=settings.directory)
+        gauges = Gauges(database)
         try:
             asyncio.run(
                 serve_console(
                     listener,
-                    lambda: status_of(settings, database),
+                    lambda: status_of(settings, database, gauges),
                     is_child=child,
                     on_ready=on_ready,
                 )
@@ -104,19 +109,31 @@ def console(settings: Settings, *, child: bool, is_json: bool) -> None:
 @with_settings
 def status(settings: Settings, *, is_json: bool) -> None:
     """Say how the installation is; exits with 1 where calls cannot be made."""
+    from proxy.nearing import Gauges
     from proxy.status import status_of, workers_of
 
     with open_ledger(settings) as ledger:
-        report = status_of(settings, ledger.database)
+        report = status_of(settings, ledger.database, Gauges(ledger.database))
     alive = [asdict(worker) for worker in workers_of(settings) if worker.is_fresh]
     record = report.model_dump(mode="json")
     if is_json:
         print_record({**record, "workers": alive}, is_json=True)
     else:
+        findings, passed = record.pop("findings"), record.pop("passed")
+        counted = record.pop("counted")
         print_record(record, is_json=False)
+        print_rows(counted, is_json=False, empty="no rule sets a limit on what was counted")
+        print_rows(findings, is_json=False, empty="no unlisted gateway was called")
+        print_rows(_counted(passed), is_json=False, empty="nothing passed to unlisted hosts")
         print_rows(alive, is_json=False, empty="no worker runs")
     if report.problems:
         raise SystemExit(1)
+
+
+def _counted(passed: Mapping[str, int]) -> list[dict[str, object]]:
+    """What passed to unlisted hosts, the most used first."""
+    ordered = sorted(passed.items(), key=lambda item: (-item[1], item[0]))
+    return [{"unlisted host": host, "passed": count} for host, count in ordered]
 
 
 def _workers(settings: Settings) -> "list[Child]":
@@ -191,25 +208,35 @@ class _House:
     """What the supervisor's process does for its children: policies, recovery, checkpoints."""
 
     def __init__(self, settings: Settings, ledger: Ledger, *, is_json: bool) -> None:
+        from proxy.reload import Watch
+
         self._settings = settings
         self._ledger = ledger
         self._is_json = is_json
+        self._watch = Watch(settings, ledger.log, actor())
         self._worker_of: dict[str, str] = {}
         self._death = asyncio.Event()
 
     def prepare(self) -> None:
         """End what a crash left open, put the workspace's policies in force, and sign."""
-        from policies.diagnostics import render
-        from proxy.inforce import put_in_force, workspace_bundle
-
-        bundle = workspace_bundle(self._settings, self._ledger.database)
         for left in self._settings.run_directory.glob("worker-*.json"):
             left.unlink(missing_ok=True)
         self._recover()
-        for warning in bundle.warnings:
-            note(render(warning))
-        put_in_force(self._ledger.log, bundle, actor())
+        self._tell(self._watch.start())
         self._ledger.signer.sign()
+
+    def _tell(self, turn: "Turn") -> None:
+        """Say what became of the workspace's policies."""
+        from policies.diagnostics import render
+
+        for warning in turn.warnings:
+            note(render(warning))
+        if turn.problem is None:
+            note(f"policies in force: {turn.bundle}")
+        else:
+            note(
+                f"the policies of the workspace are not in force, the last that were stay: {turn.problem}"
+            )
 
     async def keep(self, children: "list[Child]") -> None:
         """Run the children until interrupted; then record what they left, and sign."""
@@ -221,6 +248,7 @@ class _House:
                 chores = [
                     group.create_task(self._sign_often()),
                     group.create_task(self._recover_each()),
+                    group.create_task(self._watch_policies()),
                 ]
                 try:
                     await supervisor.run()
@@ -244,6 +272,20 @@ class _House:
         if worker := self._worker_of.pop(child, ""):
             (self._settings.run_directory / f"{worker}.json").unlink(missing_ok=True)
         self._death.set()
+
+    async def _watch_policies(self) -> None:
+        """Put changed policies in force, once they are sound."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            try:
+                turn = await asyncio.to_thread(self._watch.turn)
+            except ForkError:
+                raise
+            except LedgerError as error:
+                note(f"changed policies wait for the ledger: {error.message}")
+                continue
+            if turn is not None:
+                self._tell(turn)
 
     async def _recover_each(self) -> None:
         """After each death end its calls, as soon as the ledger can be written."""

@@ -20,7 +20,11 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 # console: 127.0.0.1:8485
 # workers: 1
 # database: sqlite:///inbond.db
-# unlisted: tunnel            # hosts nobody registered: tunnel (unopened, counted) or refuse
+# unlisted: inspect           # hosts nobody registered: inspect (model calls are refused, the rest
+#                             # passes and is counted), tunnel (unopened, counted) or refuse
+# unlisted_hosts:
+#   tunnel: []                # unopened under inspect: clients that trust one certificate alone
+#   private: []               # may be reached although they are of this machine or network
 # upstream:
 #   ca: null                  # a PEM file of certificates trusted for teachers beside the public roots
 #   timeout_s: 600
@@ -29,6 +33,12 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 #   unannounced_bytes: 4194304   # for bodies that come without a length
 #   answer_bytes: 67108864
 #   queue: 4096
+# delivery: stream            # when clients get answers: as they come, or held (buffer) until decided on
+# deliveries: {{}}              # the same for some teachers, as in {{openai-api: buffer}}
+# detectors:                  # what looks into requests and answers; without one their facts are unknown
+#   secrets: null             # detect-secrets, of the extra `detectors`
+#   pii: null                 # presidio, of the same
+#   timeout_s: 1
 # drain_s: 30
 # keep_wire: false
 # checkpoint_every_s: 600
@@ -39,6 +49,14 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 #   openai-api:
 #     account: main
 #     env: OPENAI_API_KEY
+
+# What you declare of yourselves and of your accounts, where a rule asks for it: it must be true.
+# org:
+#   country: DE
+#   revenue_usd: 5_000_000
+# accounts:
+#   main:
+#     tier: enterprise
 
 # Contracts with many hosts: yours, for clients in base-URL mode.
 # endpoints:

@@ -33,8 +33,13 @@ def canonical(value: object) -> bytes:
     Raises:
         CanonicalError: the value has no canonical form; `where` is the path to the part that has none.
     """
-    _check(value, MAX_DEPTH)
-    return _PLAIN.encode(value).encode()
+    is_checked = not _is_sound(value, MAX_DEPTH)
+    if is_checked:
+        _check(value, MAX_DEPTH)
+    text = _PLAIN.encode(value)
+    if not (is_checked or text.isascii()):
+        _check(value, MAX_DEPTH)
+    return text.encode()
 
 
 def parse_canonical(leaf: bytes) -> dict[str, Json]:
@@ -64,6 +69,30 @@ def _without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         name = next(name for name in names if names.count(name) > 1)
         raise CanonicalError(f"key `{name}` stands twice", help="keep one of them")
     return value
+
+
+def _is_sound(value: object, depth: int) -> bool:
+    """Whether a value is plain, provided that all its text is ASCII: its encoding shows that at once.
+
+    This runs on every append: it says no of whatever is rare, and `_check` says what is wrong.
+    """
+    if type(value) is dict:
+        parts = value.values()
+        is_nested = depth > 0 and {str}.issuperset(map(type, value))
+    elif type(value) is list:
+        parts = value  # type: ignore[assignment] # either is read once
+        is_nested = depth > 0
+    else:
+        return type(value) is int and -MAX_INT <= value <= MAX_INT
+    if not is_nested:
+        return False
+    for part in parts:
+        kind = type(part)
+        if kind is str or kind is bool or part is None:
+            continue
+        if not _is_sound(part, depth - 1):
+            return False
+    return True
 
 
 def _check(value: object, depth: int) -> None:
@@ -97,8 +126,6 @@ def _check_parts(
     for name, part in value.items() if isinstance(value, dict) else enumerate(value):
         if is_object and not (isinstance(name, str) and name.isascii()):
             raise CanonicalError(f"key `{name!r}` is not ASCII text", help="rename the key")
-        if type(part) is str and part.isascii():
-            continue  # by far the most: this runs on every append
         try:
             _check(part, depth)
         except CanonicalError as error:

@@ -24,6 +24,7 @@ from proxy.ledger.bundle import (
     openings_digest,
 )
 from proxy.ledger.canonical import Json, canonical
+from proxy.ledger.contributors import Kinship
 from proxy.ledger.example import ExampleRow, ManifestLine, read_manifest, rows_root, texts_of
 from proxy.ledger.leaf import Leaf, named_digests
 from proxy.ledger.report import Report
@@ -153,7 +154,7 @@ def _check_export_key(bundle: OpenBundle, leaves: Iterable[Leaf], report: Report
         )
 
 
-def _check_exchanges(leaves: Iterable[Leaf], report: Report) -> bool:
+def _check_exchanges(leaves: Sequence[Leaf], report: Report) -> bool:
     calls: dict[str, str | None] = {}
     ids: set[str] = set()
     before = len(report.findings)
@@ -172,6 +173,12 @@ def _check_exchanges(leaves: Iterable[Leaf], report: Report) -> bool:
             calls[call] = leaf.id
         elif leaf.kind in ("decision", "judgement") and leaf.text("exchange") not in ids:
             report.refute("exchange", ENTRIES, f"`{leaf.id}` is about an exchange that is not here")
+    for call_leaf, name in Kinship(leaves).absent():
+        report.refute(
+            "contributor",
+            ENTRIES,
+            f"call `{call_leaf.id}` was made from `{name}`, which is not here",
+        )
     return len(report.findings) == before
 
 
@@ -232,6 +239,7 @@ class _Dataset:
         self._report = report
         self._leaves = {leaf.id: leaf for leaf in leaves}
         self._admitted = _admitted(leaves)
+        self._kinship = Kinship(leaves)
 
     def check(self, intact: frozenset[str], now: str | None) -> None:
         """Note whether the dataset is what its entry says, and every row an admitted exchange."""
@@ -303,6 +311,7 @@ class _Dataset:
         return (
             self._admission_problem(exchange)
             or self._label_problem(row, exchange)
+            or self._family_problem(row, exchange)
             or self._text_problem(row, exchange)
         )
 
@@ -336,8 +345,22 @@ class _Dataset:
             for digest in digests:
                 if digest not in self._subject.texts(folder):
                     return f"rests on `{folder}/{digest}.{ending}`, which the dataset does not name"
-        if not all(contributor in self._leaves for contributor in row.contributors):
-            return "has a contributor that is not here"
+        return ""
+
+    def _family_problem(self, row: ExampleRow, exchange: Leaf) -> str:
+        """Why what an example rests on is not what the log says, or may not be learned from."""
+        family = self._kinship.of(exchange)
+        for name in family.exchanges:
+            found = self._leaves.get(name)
+            if found is None or found.kind != "exchange":
+                return f"rests on `{name}`, which is not here"
+            if problem := self._admission_problem(found):
+                return f"rests on `{name}`, which {problem}"
+        for name in family.sources:
+            if problem := self._kinship.source_problem(name):
+                return f"rests on the source `{name}`, which {problem}"
+        if row.contributors != family.ids:
+            return "names other contributors than the log has"
         return ""
 
     def _text_problem(self, row: ExampleRow, exchange: Leaf) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 __all__ = [
     "MAX_LEAF_BYTES",
     "AdminEntry",
+    "BatchRecord",
     "CallEntry",
     "DatasetEntry",
     "DecisionEntry",
@@ -23,11 +24,13 @@ __all__ = [
     "GrantEntry",
     "JudgementEntry",
     "KeyEntry",
+    "LineRecord",
     "OpenEntry",
     "PolicyEntry",
     "RunEntry",
     "SealRecord",
     "SnapshotEntry",
+    "SourceEntry",
     "TermsEntry",
     "UsageRecord",
     "exchange_of",
@@ -37,6 +40,7 @@ __all__ = [
 MAX_LEAF_BYTES = 65_535
 
 type Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+type Host = Annotated[str, Field(pattern=r"^[a-z0-9._:-]{1,253}$")]
 type FactValue = str | int | bool | list[str]
 """Sets are sorted lists without duplicates."""
 
@@ -84,6 +88,28 @@ class UsageRecord(_Record):
     cache_read: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
+
+
+class LineRecord(_Record):
+    """Which line of which batch a call is."""
+
+    create: str
+    """The call that the line left with."""
+    custom: Digest
+    """The keyed digest of the customer's own id of the line: the id itself is in the sealed request."""
+
+
+class BatchRecord(_Record):
+    """What an answer said of a batch, or of a file for one, in the provider's own ids."""
+
+    batch: str | None = None
+    state: Literal["open", "ended"] | None = None
+    input: str | None = None
+    """A file of requests."""
+    outputs: list[str] = []
+    """The files of results that it names."""
+    read: str | None = None
+    """The file or batch whose results this answer brought, all of them."""
 
 
 class _Entry(_Record):
@@ -184,6 +210,25 @@ class GrantEntry(_Entry):
     nonce: str
 
 
+class SourceEntry(_Entry):
+    """Imported data was declared, with its rights, or may be used no more: what prompts are made of."""
+
+    kind: Literal["source"] = "source"
+    action: Literal["declare", "withdraw"]
+    source: str
+    """Its name: what a call says in `x-inbond-source`."""
+    licence: str
+    """An SPDX identifier or a `LicenseRef-…`."""
+    may_train: bool
+    """Whether, as declared, a student may learn from answers to it."""
+    duties: list[str] = []
+    """`kind: value`, sorted: what follows from its licence where a student learned."""
+    digest: Digest | None = None
+    """sha256 of the file, where one was given."""
+    reason: str
+    nonce: str
+
+
 class CallEntry(_Entry):
     """The intent to call a teacher, durable before the teacher sees a byte (P1)."""
 
@@ -199,6 +244,16 @@ class CallEntry(_Entry):
     decision: DecisionRecord
     cleared_by: str | None = None
     """The `decision` or `judgement` entry that let a held call pass."""
+    host: Host | None = None
+    """The host of a call on route `unlisted`, which no contract names; None for every other."""
+    line: LineRecord | None = None
+    """Of a request that left in a batch."""
+    parents: list[str] = []
+    """The exchanges that the client says this call was made from."""
+    sources: list[str] = []
+    """The `source` entries that were in force of the sources it names."""
+    retry_of: str | None = None
+    """The call that this is another try of, where the client's SDK says so and the worker knows it."""
 
 
 class ExchangeEntry(_Entry):
@@ -214,6 +269,8 @@ class ExchangeEntry(_Entry):
     facts: dict[str, FactValue] = {}
     usage: UsageRecord | None = None
     response_id: str | None = None
+    continues: str | None = None
+    """The provider's id of the answer that this one goes on from, where the provider holds it."""
     provider_request_id: str | None = None
     choices: int = 0
     is_whole: bool = False
@@ -223,6 +280,15 @@ class ExchangeEntry(_Entry):
     wire: SealRecord | None = None
     answer: SealRecord | None = None
     decision: DecisionRecord | None = None
+    batch: BatchRecord | None = None
+    brought_by: str | None = None
+    """The call whose answer held this one: of a line of a batch."""
+    upload: SealRecord | None = None
+    """Of a request body that was sent on while it came in: all of it, sealed as it passed."""
+    is_withheld: bool = False
+    """The client did not get the answer: it was held (`delivery: buffer`), and a rule said no."""
+    redacted: list[str] = []
+    """What was masked in the stored copy of the answer, sorted: `wire` seals what came."""
     nonce: str
 
 
@@ -317,6 +383,7 @@ type Entry = Annotated[
     | TermsEntry
     | SnapshotEntry
     | GrantEntry
+    | SourceEntry
     | CallEntry
     | ExchangeEntry
     | DecisionEntry

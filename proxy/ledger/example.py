@@ -174,6 +174,8 @@ class ManifestLine:
     missing: tuple[str, ...] = ()
     reason: str = ""
     """Why an exchange that was permitted gave no row, else empty."""
+    contributors: tuple[str, ...] = ()
+    """What it rests on: ids of exchanges and of `source` entries, sorted."""
 
 
 def manifest_bytes(lines: Sequence[ManifestLine]) -> bytes:
@@ -203,6 +205,7 @@ def _manifest_line(number: int, line: bytes) -> ManifestLine:
             "by": list(by),
             "missing": list(missing),
             "reason": str(reason),
+            "contributors": list(contributors),
             **rest,
         } if not rest:
             return ManifestLine(
@@ -212,6 +215,7 @@ def _manifest_line(number: int, line: bytes) -> ManifestLine:
                 by=tuple(map(str, by)),
                 missing=tuple(map(str, missing)),
                 reason=reason,
+                contributors=tuple(map(str, contributors)),
             )
     raise BundleError(
         "this is no line of a manifest", help=_HELP, where=f"dataset/manifest.jsonl:{number}"

@@ -48,6 +48,7 @@ SHAPES: dict[str, dict[str, _Shape]] = {
         "is_self_approved": bool,
         "reason": str,
     },
+    "source": {"action": str, "source": str, "licence": str, "may_train": bool},
     "call": {"key": str, "facts": dict, "request": _SEAL, "decision": _DECISION},
     "exchange": {
         "call": str,

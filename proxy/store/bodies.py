@@ -11,7 +11,16 @@ from proxy.ledger.entry import SealRecord
 from proxy.ledger.seal import decrypt_body, encrypt_body, new_compressor, seal, seal_record
 from proxy.store.tables import BodyRow, SaltRow
 
-__all__ = ["Absent", "Body", "Opening", "Prepared", "open_seal", "prepare_body", "read_body"]
+__all__ = [
+    "Absent",
+    "Body",
+    "Opening",
+    "Prepared",
+    "open_seal",
+    "opened",
+    "prepare_body",
+    "read_body",
+]
 
 
 class _Tools(threading.local):
@@ -82,17 +91,28 @@ def open_seal(connection: Connection, name: str) -> Opening | Absent:
         .where(SaltRow.seal == name)
     )
     row = connection.execute(query).one_or_none()
-    if row is None:
+    salt, blob = (None, None) if row is None else (row.salt, row.blob)
+    data = opened(name, salt, blob)
+    return data if isinstance(data, Absent) else Opening(seal=name, salt=salt or b"", data=data)
+
+
+def opened(name: str, salt: bytes | None, blob: bytes | None) -> bytes | Absent:
+    """The bytes under a seal, given what is stored of it, checked against the seal.
+
+    Raises:
+        ProofError: what is stored is not what was sealed.
+    """
+    if salt is None:
         return Absent.ERASED
-    if row.blob is None:
+    if blob is None:
         return Absent.UNSTORED
-    data = decrypt_body(row.salt, row.blob)
-    if seal(row.salt, data) != name:
+    data = decrypt_body(salt, blob)
+    if seal(salt, data) != name:
         raise ProofError(
             f"the stored body is not what seal `{name}` was made of",
             help="restore the database: the body or its salt was changed",
         )
-    return Opening(seal=name, salt=row.salt, data=data)
+    return data
 
 
 def read_body(connection: Connection, name: str) -> bytes | Absent:

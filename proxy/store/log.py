@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from pydantic import BaseModel
 from sqlalchemy import bindparam, select, update
@@ -246,10 +247,23 @@ def leaf_of(entry: Entry) -> bytes:
 
 def _plain(record: BaseModel) -> dict[str, object]:
     """The fields of an entry: plain values, but for the records in some of them."""
-    return {
-        name: _plain(value) if isinstance(value, BaseModel) else value
-        for name, value in vars(record).items()
-    }
+    fields: dict[str, object] = vars(record).copy()
+    for name in _records_of(type(record)):
+        if fields[name] is not None:
+            fields[name] = _plain(cast("BaseModel", fields[name]))
+    return fields
+
+
+@cache
+def _records_of(kind: type[BaseModel]) -> tuple[str, ...]:
+    """The fields in which an entry of a kind may have a record."""
+    kinds = {name: field.annotation for name, field in kind.model_fields.items()}
+    return tuple(name for name, kind in kinds.items() if BaseModel in _classes(kind))
+
+
+def _classes(kind: object) -> set[type]:
+    named = (one for one in (kind, *get_args(kind)) if isinstance(one, type))
+    return {each for one in named for each in one.mro()}
 
 
 def document_digest(kind: str, content: bytes) -> str:

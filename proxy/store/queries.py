@@ -7,7 +7,18 @@ lists are paged by `after`, the `seq` of the last row seen, and `limit`.
 from collections.abc import Collection, Iterator, Sequence
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, Select, Subquery, func, literal, or_, select, union_all
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    Subquery,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 
 from proxy.errors import LedgerError
 from proxy.ledger.entry import (
@@ -19,6 +30,7 @@ from proxy.ledger.entry import (
     JudgementEntry,
     PolicyEntry,
     RunEntry,
+    SourceEntry,
     parse_entry,
 )
 from proxy.ledger.merkle import Frontier, NodeReader
@@ -38,6 +50,7 @@ from proxy.store.records import (
 )
 from proxy.store.tables import (
     ApprovalRow,
+    BatchWordRow,
     CallRow,
     CheckpointRow,
     DatasetRow,
@@ -47,6 +60,7 @@ from proxy.store.tables import (
     ExchangeRow,
     JudgementRow,
     KeyRow,
+    LineRow,
     LogRow,
     RunRow,
     SubtreeRow,
@@ -74,12 +88,15 @@ __all__ = [
     "held_documents",
     "judgements_of",
     "last_checkpoint",
+    "latest_calls",
     "latest_policy",
     "node_reader",
     "open_calls",
     "review_item",
     "review_items",
     "runs",
+    "sources",
+    "unlisted_calls",
 ]
 
 _PAGE = 500
@@ -180,10 +197,46 @@ def review_item(connection: Connection, exchange: str) -> ReviewItem | None:
     return None if row is None else _review_item(connection, row.gate, row.call, row.seq)
 
 
+def unlisted_calls(connection: Connection, *, limit: int) -> tuple[StoredEntry[CallEntry], ...]:
+    """Calls to hosts that nobody registered, the newest first."""
+    found = (
+        select(EntryRow.seq, EntryRow.leaf)
+        .join(CallRow, CallRow.seq == EntryRow.seq)
+        .where(CallRow.route == "unlisted")
+        .order_by(CallRow.seq.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(found)
+    return tuple(_narrow(_stored(row.seq, row.leaf), CallEntry) for row in rows)
+
+
+def latest_calls(connection: Connection, *, limit: int) -> tuple[StoredEntry[CallEntry], ...]:
+    """The last calls, the newest first."""
+    found = (
+        select(EntryRow.seq, EntryRow.leaf)
+        .where(EntryRow.kind == "call")
+        .order_by(EntryRow.seq.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(found)
+    return tuple(_narrow(_stored(row.seq, row.leaf), CallEntry) for row in rows)
+
+
 def open_calls(connection: Connection) -> tuple[OpenCall, ...]:
     """Every call without an exchange, oldest first."""
+    has_batch = exists().where(
+        BatchWordRow.call == LineRow.create_call, BatchWordRow.kind == "batch"
+    )
     query = (
-        select(CallRow.seq, CallRow.id, CallRow.at, CallRow.worker)
+        select(
+            CallRow.seq,
+            CallRow.id,
+            CallRow.at,
+            CallRow.worker,
+            LineRow.create_call,
+            has_batch.label("has_batch"),
+        )
+        .outerjoin(LineRow, LineRow.call == CallRow.id)
         .outerjoin(ExchangeRow, ExchangeRow.call == CallRow.id)
         .where(ExchangeRow.id.is_(None))
         .order_by(CallRow.seq)
@@ -237,6 +290,12 @@ def runs(
     if student is not None:
         query = query.where(RunRow.student == student)
     return _of_kind(connection, query, RunEntry)
+
+
+def sources(connection: Connection) -> tuple[StoredEntry[SourceEntry], ...]:
+    """All that was said about imported data, oldest first."""
+    query = select(EntryRow.seq).where(EntryRow.kind == "source").order_by(EntryRow.seq)
+    return _of_kind(connection, query, SourceEntry)
 
 
 def candidates_after(

@@ -83,6 +83,10 @@ class OpenCall:
     id: str
     at: str
     worker: str
+    create: str | None = None
+    """Of a line of a batch: the call it left with."""
+    has_batch: bool = False
+    """Whether the answer to that call named a batch, which may still bring the line's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """After a crash: calls whose process died get their exchange, with outcome `interrupted`.
 
+Lines of a batch stay open: their answers come when somebody fetches them, through any process.
+
 A process that makes calls holds a lease, a locked file that the kernel lets go however the process
 ends. The lease is taken before its first call and released after its last exchange is durable.
 """
 
 import os
 import re
+from datetime import timedelta
 from itertools import batched
 from pathlib import Path
 from typing import Self
@@ -21,6 +24,8 @@ from proxy.store.records import OpenCall
 __all__ = ["Lease", "recover"]
 
 _BATCH = 500
+_RESULTS_KEPT = timedelta(days=45)
+"""Longer than any provider takes for a batch and keeps its results: 7 days and 30."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -77,13 +82,30 @@ def recover(log: Log, directory: Path) -> int:
         dead = {worker for worker in _workers(log) if not _is_alive(directory, worker)}
         # INVARIANT: read again after the leases, since a worker may have ended its calls and gone
         # meanwhile; a dead one appends nothing more.
-        lost = [call for call in _open_calls(log) if call.worker in dead]
+        lost = _lost(_open_calls(log), dead)
         for calls in batched(lost, _BATCH):
             log.append([Pending(_interrupted(call)) for call in calls])
         for worker in dead:
             if _NAME.fullmatch(worker):
                 _path(directory, worker).unlink(missing_ok=True)
     return len(lost)
+
+
+def _lost(calls: tuple[OpenCall, ...], dead: set[str]) -> list[OpenCall]:
+    """The calls that nothing can end any more.
+
+    A line of a batch outlives the worker that sent it: it is lost if no answer named its batch, or
+    once no provider keeps results that old.
+    """
+    still_open = {call.id for call in calls if call.worker not in dead}
+    too_old = stamp(utc_now() - _RESULTS_KEPT)
+    return [
+        call
+        for call in calls
+        if call.worker in dead
+        and call.create not in still_open
+        and (call.create is None or not call.has_batch or call.at < too_old)
+    ]
 
 
 def _workers(log: Log) -> set[str]:

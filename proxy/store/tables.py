@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     String,
     TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -23,6 +24,7 @@ __all__ = [
     "VIEWS",
     "AnchorRow",
     "ApprovalRow",
+    "BatchWordRow",
     "BodyRow",
     "CallRow",
     "CheckpointRow",
@@ -33,7 +35,9 @@ __all__ = [
     "ExchangeRow",
     "JudgementRow",
     "KeyRow",
+    "LineRow",
     "LogRow",
+    "PieceRow",
     "PromptRow",
     "Row",
     "RunRow",
@@ -42,7 +46,7 @@ __all__ = [
     "TallyRow",
 ]
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The revision of these tables; the newest migration carries the same."""
 
 _DIGEST = String(64)
@@ -198,6 +202,22 @@ class PromptRow(Row):
     expires: Mapped[int] = mapped_column(_COUNT)
 
 
+class PieceRow(Row):
+    """Whole lines of a file of requests, compressed and encrypted: kept until a batch is made of it.
+
+    `call` is the upload. No leaf names a piece: the seal of the whole upload covers its bytes.
+    """
+
+    __tablename__ = "batch_piece"
+    __table_args__ = (Index(None, "at"),)
+
+    call: Mapped[str] = mapped_column(_ID, primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[str] = mapped_column(_AT)
+    salt: Mapped[bytes] = mapped_column(_Blob)
+    blob: Mapped[bytes] = mapped_column(_Blob)
+
+
 class CallRow(Row):
     """View: one `call`. `verdict` is that of the request gate."""
 
@@ -235,6 +255,32 @@ class ExchangeRow(Row):
     wire_seal: Mapped[str | None] = mapped_column(_DIGEST)
     is_settled: Mapped[bool]
     """Whether a person has decided since: cleared, rejected or judged, and not reversed."""
+
+
+class LineRow(Row):
+    """View: a call that left as a line of a batch, by the keyed digest of its id there."""
+
+    __tablename__ = "batch_line"
+    __table_args__ = (UniqueConstraint("create_call", "custom"),)
+
+    call: Mapped[str] = mapped_column(_ID, ForeignKey("call.id"), primary_key=True)
+    create_call: Mapped[str] = mapped_column(_ID)
+    custom: Mapped[str] = mapped_column(_DIGEST)
+
+
+class BatchWordRow(Row):
+    """View: one id that an answer named: a `batch`, an `input`, an `output`, or what was `read`."""
+
+    __tablename__ = "batch_word"
+    __table_args__ = (Index(None, "name", "kind"), Index(None, "call", "kind"))
+
+    seq: Mapped[int] = mapped_column(_COUNT, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(_WORD, primary_key=True)
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    call: Mapped[str] = mapped_column(_ID, ForeignKey("call.id"))
+    batch: Mapped[str | None] = mapped_column(_NAME)
+    """The batch that the answer spoke of; None where it spoke of a file alone."""
+    state: Mapped[str | None] = mapped_column(_WORD)
 
 
 class DecisionRow(Row):
@@ -320,6 +366,8 @@ class RunRow(Row):
 VIEWS: tuple[type[Row], ...] = (
     CallRow,
     ExchangeRow,
+    LineRow,
+    BatchWordRow,
     DecisionRow,
     JudgementRow,
     KeyRow,

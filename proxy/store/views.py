@@ -24,12 +24,14 @@ from proxy.store.session import Database
 from proxy.store.tables import (
     VIEWS,
     ApprovalRow,
+    BatchWordRow,
     CallRow,
     DatasetRow,
     DecisionRow,
     ExchangeRow,
     JudgementRow,
     KeyRow,
+    LineRow,
     Row,
     RunRow,
 )
@@ -54,9 +56,9 @@ def changes(seq: int, entry: Entry) -> tuple[Change, ...]:
     """What one entry changes in the views."""
     match entry:
         case CallEntry():
-            return (_call(seq, entry),)
+            return (_call(seq, entry), *_line(entry))
         case ExchangeEntry():
-            return (_exchange(seq, entry),)
+            return (_exchange(seq, entry), *_words(seq, entry))
         case DecisionEntry():
             return _decision(seq, entry)
         case JudgementEntry():
@@ -144,6 +146,38 @@ def _call(seq: int, entry: CallEntry) -> Change:
             "request_seal": entry.request.seal,
         },
     )
+
+
+def _line(entry: CallEntry) -> tuple[Change, ...]:
+    if entry.line is None:
+        return ()
+    row: dict[str, Value] = {
+        "call": entry.id,
+        "create_call": entry.line.create,
+        "custom": entry.line.custom,
+    }
+    return (Change(view=LineRow, values=row),)
+
+
+def _words(seq: int, entry: ExchangeEntry) -> tuple[Change, ...]:
+    said = entry.batch
+    if said is None:
+        return ()
+    named = {("batch", said.batch), ("input", said.input), ("read", said.read)}
+    named |= {("output", name) for name in said.outputs}
+    rows: list[dict[str, Value]] = [
+        {
+            "seq": seq,
+            "kind": kind,
+            "name": name,
+            "call": entry.call,
+            "batch": said.batch,
+            "state": said.state,
+        }
+        for kind, name in sorted(named, key=str)
+        if name is not None
+    ]
+    return tuple(Change(view=BatchWordRow, values=row) for row in rows)
 
 
 def _exchange(seq: int, entry: ExchangeEntry) -> Change:

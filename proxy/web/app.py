@@ -6,14 +6,15 @@ from typing import Annotated
 
 import structlog
 from fastapi import Depends, FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy.web.metrics import MEDIA_TYPE, metrics_text
 from proxy.web.problems import Problem, install_problems, problem_response
 
-__all__ = ["CheckpointReport", "StatusReport", "create_app"]
+__all__ = ["CheckpointReport", "CountedReport", "FindingReport", "StatusReport", "create_app"]
 
 _LOG = structlog.get_logger("inbond.console")
 
@@ -38,6 +39,26 @@ class CheckpointReport(_Report):
     at: str | None = None
 
 
+class FindingReport(_Report):
+    """A gateway that was called and that nobody registered."""
+
+    host: str
+    calls: int
+    last_at: str
+    projects: tuple[str, ...]
+
+
+class CountedReport(_Report):
+    """How near the group of calls that is nearest to one limit of one rule is to it."""
+
+    counter: str
+    rule: str
+    value: int
+    limit: int
+    left: int
+    """How much more until the rule's test turns; 0 once it has."""
+
+
 class StatusReport(_Report):
     """How the installation stands; it is well where `problems` is empty."""
 
@@ -50,6 +71,12 @@ class StatusReport(_Report):
     policy_bundle: str | None
     """Its digest; None where no bundle is in force."""
     counts: Mapping[str, int] = {}
+    findings: tuple[FindingReport, ...] = ()
+    """Unlisted gateways, the one called last first."""
+    passed: Mapping[str, int] = {}
+    """Requests and tunnels that passed to unlisted hosts, by host, since the workers started."""
+    counted: tuple[CountedReport, ...] = ()
+    """For each limit that rules set on a counter, the nearest of those who called last."""
     problems: tuple[str, ...] = ()
     """What keeps the installation from working, a sentence each."""
 
@@ -84,6 +111,11 @@ def create_app(status: Callable[[], StatusReport]) -> FastAPI:
     def status_of(now: report) -> StatusReport:
         """Say how the installation stands."""
         return now
+
+    @app.get("/metrics", response_class=PlainTextResponse, responses={503: {"model": Problem}})
+    def metrics(now: report) -> PlainTextResponse:
+        """Say the same in figures, as a monitoring system reads them."""
+        return PlainTextResponse(metrics_text(now.model_dump()), media_type=MEDIA_TYPE)
 
     @app.exception_handler(_NotWell)
     def not_well(_: object, error: _NotWell) -> JSONResponse:

@@ -20,7 +20,8 @@ _SUFFIXES = {
     "converse": {"/converse": False, "/converse-stream": True},
     "invoke": {"/invoke": False, "/invoke-with-response-stream": True},
 }
-_EMBEDS = ("embed",)
+_OTHERS = {"embed": "embedding", "rerank": "rerank"}
+"""What models do, by a word in their names, that give no words."""
 
 
 class Bedrock:
@@ -32,7 +33,7 @@ class Bedrock:
         self._suffixes = _SUFFIXES[kind]
 
     def claims(self, head: RequestHead) -> str | None:
-        """`chat`, or `embedding` for a model that embeds, for a POST to this kind of a model's path."""
+        """`chat`, or `embedding` or `rerank` for a model that does this, for a POST to a model's path."""
         if head.method != "POST" or self._suffix(head.path) is None or not model_in(head.path):
             return None
         return self._operation(head.path)
@@ -49,7 +50,11 @@ class Bedrock:
         framing = _stream_of if is_streamed else framing_of
         if self._is_converse:
             return ExchangeReader(
-                blank, lambda body: read_converse(body, blank), ConverseAssembly(), framing=framing
+                blank,
+                lambda body: read_converse(body, blank),
+                ConverseAssembly(),
+                framing=framing,
+                head=head,
             )
         parts = InvokeAssembly()
 
@@ -57,14 +62,16 @@ class Bedrock:
             parts.head = answer
             return framing(answer)
 
-        return ExchangeReader(blank, lambda body: read_invoke(body, blank), parts, framing=follow)
+        return ExchangeReader(
+            blank, lambda body: read_invoke(body, blank), parts, framing=follow, head=head
+        )
 
     def _suffix(self, path: str) -> str | None:
         return next((suffix for suffix in self._suffixes if path.endswith(suffix)), None)
 
     def _operation(self, path: str) -> str:
-        embeds = not self._is_converse and any(word in model_in(path) for word in _EMBEDS)
-        return "embedding" if embeds else "chat"
+        model = "" if self._is_converse else model_in(path)
+        return next((said for word, said in _OTHERS.items() if word in model), "chat")
 
 
 def model_in(path: str) -> str:

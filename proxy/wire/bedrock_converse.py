@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from proxy.errors import WireError
-from proxy.exchange import Choice, Message, Request, TeacherError, ToolCall, Usage
+from proxy.exchange import Choice, Json, Message, Request, TeacherError, ToolCall, Usage
 from proxy.wire.document import (
     Object,
     compact,
@@ -21,6 +21,7 @@ from proxy.wire.sse import Event
 __all__ = ["ConverseAssembly", "read_converse", "said_wrong"]
 
 _GUARDED = frozenset({"guardrail_intervened", "content_filtered"})
+_SERVER_TOOL = "server_tool_use"
 _SILENT = frozenset({"cachePoint", "guardContent", "redactedContent", "signature"})
 
 
@@ -104,6 +105,8 @@ class _Block:
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.tool: Object | None = None
+        self.server_tool: str | None = None
+        """The kind, where Amazon's host ran a tool itself or gives the result of one."""
         self.pieces: list[str] = []
         self.has_citations = False
 
@@ -115,6 +118,8 @@ class _Block:
             self._reason(object_(part, "reasoningContent", at) or {}, at)
         elif "toolUse" in part:
             self._use(object_(part, "toolUse", at) or {}, at)
+        elif "toolResult" in part:
+            self._take_result(part.get("toolResult"), at)
         elif "citation" in part:
             self.has_citations = True
         elif "citationsContent" in part:
@@ -139,8 +144,18 @@ class _Block:
         elif text(said, "name", at) is None and "toolUseId" not in said:
             raise WireError("a piece of a tool call says nothing", code="wrong-type", where=at)
 
+        if self.tool.get("type") == _SERVER_TOOL:
+            self.server_tool = _SERVER_TOOL
+
+    def _take_result(self, said: Json, at: str) -> None:
+        """Take the result of a tool that the host ran; in a stream its pieces are lists."""
+        if isinstance(said, dict):
+            self.server_tool = text(said, "type", at) or "toolResult"
+        elif not isinstance(said, list) or self.server_tool is None:
+            raise WireError("a tool's result belongs to nothing", code="wrong-type", where=at)
+
     def call(self) -> ToolCall | None:
-        if self.tool is None:
+        if self.tool is None or self.server_tool is not None:
             return None
         return ToolCall(
             id=text(self.tool, "toolUseId"),
@@ -237,6 +252,7 @@ class ConverseAssembly:
                 reasoning="".join(piece for block in blocks for piece in block.reasoning),
                 finish_reason=self._reason,
                 tool_calls=tuple(calls),
+                server_tools=tuple(b.server_tool for b in blocks if b.server_tool is not None),
                 is_models_own=self._reason not in _GUARDED,
                 has_citations=any(block.has_citations for block in blocks),
             ),

@@ -5,17 +5,17 @@ request parameters and response fields for foundation models").
 """
 
 from proxy.exchange import Choice, Json, TeacherError, Usage
-from proxy.wire.document import Object, objects, read_object, text, whole
+from proxy.wire.document import Object, object_, objects, read_object, text, whole
 from proxy.wire.sse import Event
 
 __all__ = ["TextAssembly"]
 
-_LISTS = ("results", "outputs", "generations", "choices")
+_LISTS = ("results", "outputs", "generations", "choices", "completions")
 _TEXTS = ("outputText", "generation", "text", "completion")
 _REASONS = ("completionReason", "stop_reason", "finish_reason", "stopReason")
 _READ = ("inputTextTokenCount", "prompt_token_count")
 _WRITTEN = ("totalOutputTextTokenCount", "tokenCount", "generation_token_count")
-_EMBEDDINGS = ("embedding", "embeddings", "embeddingsByType")
+_FIGURES = ("embedding", "embeddings", "embeddingsByType", "relevance_score")
 
 
 class TextAssembly:
@@ -54,7 +54,7 @@ class TextAssembly:
         Raises:
             WireError: a field is of the wrong type.
         """
-        self.response_id = text(doc, "id") or self.response_id
+        self.response_id = _id(doc) or self.response_id
         listed = next((name for name in _LISTS if isinstance(doc.get(name), list)), None)
         pieces = [doc] if listed is None else objects(doc, listed)
         for index, piece in enumerate(pieces):
@@ -85,8 +85,10 @@ class TextAssembly:
         return next((value for value in found if value is not None), None)
 
     def _add(self, index: int, piece: Object) -> None:
-        if any(name in piece for name in _EMBEDDINGS):
+        if any(name in piece for name in _FIGURES):
             return
+        if isinstance(piece.get("data"), dict):
+            piece = _jurassic(piece)
         said = [text(piece, name) for name in _TEXTS if name in piece]
         reason = next((text(piece, name) for name in _REASONS if piece.get(name)), None)
         if not said and reason is None:
@@ -95,3 +97,16 @@ class TextAssembly:
         self._texts.setdefault(index, []).extend(one for one in said if one)
         if reason is not None:
             self._reasons[index] = reason
+
+
+def _id(doc: Object) -> str | None:
+    """The id of the answer, which AI21 gives as a number."""
+    said = doc.get("id")
+    return str(said) if type(said) is int else text(doc, "id")
+
+
+def _jurassic(piece: Object) -> Object:
+    """A completion as AI21's first models give it: the text and the reason each lie one level deeper."""
+    said = object_(piece, "data") or {}
+    ended = object_(piece, "finishReason") or {}
+    return {"text": said.get("text"), "finish_reason": ended.get("reason")}

@@ -61,7 +61,8 @@ class _Parts:
         """Take the body of an error: a message, and the id of the request."""
         message = doc.get("message")
         if isinstance(message, str):
-            self.error = TeacherError(message=message)
+            kind = doc.get("error_type")
+            self.error = TeacherError(type=kind if isinstance(kind, str) else None, message=message)
         else:
             self.problem = "not-an-answer"
 

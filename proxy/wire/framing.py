@@ -1,15 +1,16 @@
-"""How the bytes of an answer are framed: told by its content type, before a byte of it is read."""
+"""How the bytes of an answer are framed: told by its content type, or by its first bytes where that errs."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
 from proxy.exchange import ResponseHead
+from proxy.wire.error_page import BOM
 from proxy.wire.eventstream import EventStreamDecoder
 from proxy.wire.jsonlines import LinesDecoder
 from proxy.wire.sse import Event, SSEDecoder
 
-__all__ = ["Framing", "content_type", "framing_of"]
+__all__ = ["Framing", "begins_events", "content_type", "framing_of", "lines_or_type"]
 
 
 class Framing(Protocol):
@@ -39,6 +40,10 @@ _FRAMINGS: Mapping[str, Callable[[], Framing]] = MappingProxyType(
     }
 )
 
+_FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
+"""How a line of server-sent events begins (HTML standard §9.2.6); no JSON text begins so."""
+_SHOWN_BYTES = 32
+
 
 def content_type(head: ResponseHead) -> str:
     """The media type of an answer, in lower case and without parameters; empty where none is said."""
@@ -49,3 +54,17 @@ def framing_of(head: ResponseHead) -> Framing | None:
     """A decoder for the frames that follow a head; None where one JSON body follows."""
     found = _FRAMINGS.get(content_type(head))
     return None if found is None else found()
+
+
+def lines_or_type(head: ResponseHead) -> Framing | None:
+    """As `framing_of`, for an interface that streams lines: without a content type they are lines."""
+    is_bare = head.status < 300 and not content_type(head)
+    return LinesDecoder() if is_bare else framing_of(head)
+
+
+def begins_events(start: bytes | bytearray) -> bool:
+    """Whether an answer begins as server-sent events do, whatever its content type says.
+
+    SDKs that asked for a stream read one without a look at the type, so that it is read here as well.
+    """
+    return start[:_SHOWN_BYTES].removeprefix(BOM).lstrip().startswith(_FIELDS)

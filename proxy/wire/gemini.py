@@ -57,20 +57,32 @@ class Gemini:
             read,
             parts,
             framing=lambda answer: google_framing(answer, is_streamed=is_streamed),
+            head=head,
         )
 
 
 class Silent(Plain):
     """Methods of a model that answer without its words; what is sent to it is read."""
 
-    def __init__(self, operation: str, methods: frozenset[str]) -> None:
-        super().__init__(operation, method="POST", suffixes=())
+    def __init__(
+        self,
+        operation: str,
+        methods: frozenset[str],
+        *,
+        named: tuple[str, ...] = ("",),
+        has_words: bool = False,
+    ) -> None:
+        """Take POST requests by method, of models in whose name one of these words stands."""
+        super().__init__(operation, method="POST", suffixes=(), has_words=has_words)
         self._methods = methods
+        self._named = named
 
     def claims(self, head: RequestHead) -> str | None:
         """The operation, for a POST to one of these methods."""
         found = _CALL.search(head.path)
-        is_ours = head.method == "POST" and found is not None and found[2] in self._methods
+        if head.method != "POST" or found is None or found[2] not in self._methods:
+            return None
+        is_ours = any(word in found[1] for word in self._named)
         return self._operation if is_ours else None
 
     def blank(self, head: RequestHead) -> Request:

@@ -7,6 +7,7 @@ Older clients ask for enumerations as numbers; they are read by Google's public 
 from proxy.exchange import Choice, Json, TeacherError, ToolCall, Usage
 from proxy.wire.document import Object, compact, count, integer, object_, objects, read_object, text
 from proxy.wire.gemini_framing import END
+from proxy.wire.retrying import retry_delay_s
 from proxy.wire.sse import Event
 
 __all__ = ["GEMINI_REASONS", "VERTEX_REASONS", "GeminiAssembly", "google_error"]
@@ -70,6 +71,7 @@ class _Candidate:
         self.logprobs: list[Json] = []
         self.reason: str | None = None
         self.has_citations = False
+        self.is_recited = False
         self.has_unread = False
 
     def add(self, said: Object, at: str) -> None:
@@ -78,6 +80,7 @@ class _Candidate:
             self._add_part(part, f"{at}.content.parts[]")
         self.reason = _word(said, "finishReason", self._reasons, at) or self.reason
         self.has_citations |= any(said.get(name) for name in _CITING)
+        self.is_recited |= bool(said.get("citationMetadata"))  # of texts that it repeats
         logprobs = object_(said, "logprobsResult", at)
         if logprobs is not None:
             self.logprobs.append(logprobs)
@@ -113,6 +116,7 @@ class _Candidate:
             logprobs=self.logprobs or None,
             is_models_own=not is_blocked and self.reason not in _FILTERED,
             has_citations=self.has_citations,
+            is_verbatim=True if self.is_recited or self.reason == "RECITATION" else None,
         )
 
 
@@ -242,6 +246,7 @@ def google_error(doc: Object) -> TeacherError:
         type=status if isinstance(status, str) else None,
         code=None if code is None else str(code),
         message=message if isinstance(message, str) else None,
+        retry_after_s=retry_delay_s(fault),
     )
 
 

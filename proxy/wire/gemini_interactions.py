@@ -120,6 +120,7 @@ def read_interaction(body: bytes) -> Request:
         has_images=any(_has_image(entry) for entry in entries),
         is_whole=not any(doc.get(key) for key in ("previous_interaction_id", "environment"))
         and not any(_has_address(entry) for entry in entries),
+        previous_response_id=text(doc, "previous_interaction_id") or None,
     )
 
 

@@ -75,6 +75,11 @@ class ArrayDecoder:
         self.is_closed = False
         self._error: WireError | None = None
 
+    @property
+    def is_between(self) -> bool:
+        """Whether another member could follow here: the array is open, and no member is."""
+        return self._is_open and not self._depth and not self.is_closed and self._error is None
+
     def feed(self, chunk: bytes) -> list[Event]:
         """The members that the next bytes complete.
 

@@ -27,6 +27,7 @@ from proxy.wire.document import (
     read_object,
     text,
 )
+from proxy.wire.framing import lines_or_type
 from proxy.wire.prompt import entries_of, model_of, role_of
 from proxy.wire.reading import ExchangeReader
 from proxy.wire.sse import Event
@@ -55,7 +56,7 @@ class Ollama:
             wire_format=self.name, operation=self._operation, model_asked=None, is_streamed=True
         )
         read = _read_chat if self._operation == "chat" else _read_generate
-        return ExchangeReader(blank, read, _Assembly())
+        return ExchangeReader(blank, read, _Assembly(), framing=lines_or_type)
 
 
 def _read_chat(body: bytes) -> Request:

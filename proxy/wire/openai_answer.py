@@ -4,6 +4,7 @@ A stream's `delta` has the fields of `message`, in pieces, so both are added the
 """
 
 from proxy.exchange import Choice, Json, TeacherError, ToolCall, Usage
+from proxy.wire.azure_filters import is_filtered, is_verbatim
 from proxy.wire.document import Object, count, integer, object_, objects, read_object, text, whole
 from proxy.wire.openai_error import error_of
 from proxy.wire.openai_request import tool_call
@@ -69,6 +70,8 @@ class _ChoiceParts:
         self.logprobs: list[Json] = []
         self.has_citations = False
         self.has_unread = False
+        self.is_filtered = False
+        self.is_verbatim: bool | None = None
 
     def add(self, said: Object, at: str) -> None:
         """Add a message, or a piece of one."""
@@ -81,11 +84,11 @@ class _ChoiceParts:
             index = integer(call, "index", at)
             self.calls.add(tool_call(call, at), position if index is None else index)
         legacy = object_(said, "function_call", at)
-        if legacy is not None:
+        if legacy and any(legacy.values()):  # some hosts write what is absent as empty
             self.calls.add(tool_call({"function": legacy}, at), 0)
         self._add_server_tools(said, at)
         self.has_citations |= bool(objects(said, "annotations", at))
-        self.has_unread |= any(said.get(field) for field in _UNREAD_FIELDS)
+        self.has_unread |= any(_says_something(said.get(field)) for field in _UNREAD_FIELDS)
 
     def _add_server_tools(self, said: Object, at: str) -> None:
         """Add tools the host ran: a stream tells each when it begins and again with its result."""
@@ -139,6 +142,13 @@ class _ChoiceParts:
         elif given is not None and given not in ({}, []):
             self.logprobs.append(given)
 
+    def add_filters(self, results: Json) -> None:
+        """Add what the host's filters say; what one of them found, a later piece does not take back."""
+        self.is_filtered |= is_filtered(results)
+        found = is_verbatim(results)
+        if found is not None:
+            self.is_verbatim = found or bool(self.is_verbatim)
+
     def whole(self, index: int, *, has_citations: bool) -> Choice:
         """The choice as far as it was given."""
         return Choice(
@@ -150,9 +160,15 @@ class _ChoiceParts:
             tool_calls=self.calls.whole(),
             server_tools=tuple(self.server_tools.values()),
             logprobs=self.logprobs or None,
-            is_models_own=self.finish_reason != "content_filter",
+            is_models_own=self.finish_reason != "content_filter" and not self.is_filtered,
             has_citations=has_citations or self.has_citations,
+            is_verbatim=self.is_verbatim,
         )
+
+
+def _says_something(value: Json) -> bool:
+    """Whether a field holds more than empty values, which some hosts write for what is absent."""
+    return any(value.values()) if isinstance(value, dict) else bool(value)
 
 
 class ChatAssembly:
@@ -170,6 +186,7 @@ class ChatAssembly:
         self._choices: dict[int, _ChoiceParts] = {}
         self._usage: Usage | None = None
         self._has_citations = False
+        self._is_whole = False
         self._is_done = False
 
     @property
@@ -205,6 +222,7 @@ class ChatAssembly:
             WireError: it is neither.
         """
         if isinstance(doc.get("choices"), list) or doc.get("error") is not None:
+            self._is_whole = True
             self._add(doc)
             is_shared = len(self._choices) < len(objects(doc, "choices"))
             if is_shared or not (self._choices or self.error):
@@ -266,14 +284,18 @@ class ChatAssembly:
         piece = object_(choice, "delta", at)
         message = object_(choice, "message", at)
         parts = self._choices.setdefault(key, _ChoiceParts())
-        if piece is not None:  # a `message` beside it repeats the whole text so far
-            parts.add(piece, at)
-        elif message is not None:
+        # Beside each other, as at Perplexity, one of the two only repeats or stands empty: a stream
+        # has a `message` with the whole text so far, a whole answer has an empty `delta`.
+        if message is not None and (piece is None or self._is_whole):
             parts = self._choices[key] = _ChoiceParts()
             parts.add(message, at)
+        elif piece is not None:
+            parts.add(piece, at)
         parts.add_logprobs(choice.get("logprobs"), at)
         self._count(object_(choice, "usage", at))  # where Moonshot's streams state it
         parts.finish_reason = text(choice, "finish_reason", at) or parts.finish_reason
+        if "content_filter_results" in choice:
+            parts.add_filters(choice["content_filter_results"])
         if parts.has_unread:
             self.problem = "unread-part"
         if choice.get("error") is not None or parts.finish_reason == "error":

@@ -8,6 +8,9 @@ from proxy.wire.reading import ExchangeReader
 
 __all__ = ["OpenAIChat"]
 
+_PATHS = ("/chat/completions", "/agents/completions", "/text/chatcompletion_v2")
+"""Of OpenAI and most others; of Mistral's agents; of MiniMax."""
+
 
 class OpenAIChat:
     """Chat Completions: JSON, or server-sent events that end in `[DONE]`."""
@@ -15,8 +18,8 @@ class OpenAIChat:
     name = "openai.chat"
 
     def claims(self, head: RequestHead) -> str | None:
-        """`chat` for a POST whose path ends in `/chat/completions`."""
-        is_chat = head.method == "POST" and head.path.endswith("/chat/completions")
+        """`chat` for a POST whose path ends in `/chat/completions`, or in another host's word for it."""
+        is_chat = head.method == "POST" and head.path.endswith(_PATHS)
         return "chat" if is_chat else None
 
     def reader(self, head: RequestHead) -> ExchangeReader:

@@ -20,6 +20,11 @@ def error_of(doc: Object) -> TeacherError:
             code=_word(found.get("code")),
             message=_message(found),
         )
+    held = doc.get("base_resp")
+    if isinstance(held, dict) and held.get("status_code") not in {None, 0}:  # MiniMax's
+        return TeacherError(
+            code=_word(held.get("status_code")), message=_word(held.get("status_msg"))
+        )
     kind = _word(doc.get("type"))
     return TeacherError(
         type=None if kind == "error" else kind,  # of an event: what it is, not what went wrong

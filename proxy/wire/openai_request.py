@@ -46,12 +46,16 @@ def read_request(body: bytes, *, deployment: str | None = None) -> Request:
         wants_logprobs=_wants_logprobs(doc),
         has_system=any(entry.get("role") in _SYSTEM_ROLES for entry in entries),
         has_images=any(_has_image(entry) for entry in entries),
-        is_whole=not any(_is_held(entry) for entry in entries),
+        # An agent has instructions of its own, which lie with the provider.
+        is_whole=doc.get("agent_id") is None and not any(_is_held(entry) for entry in entries),
     )
 
 
 def _model(doc: Object) -> str:
-    """The model; where OpenRouter is given only a list to choose from, its first choice."""
+    """The model or agent; where OpenRouter is given only a list to choose from, its first choice."""
+    agent = doc.get("agent_id")
+    if doc.get("model") is None and isinstance(agent, str) and agent:
+        return agent
     names = doc.get("models")
     if doc.get("model") is None and isinstance(names, list) and names:
         first = names[0]

@@ -59,5 +59,13 @@ class _ResponseReader(ExchangeReader):
     def finish(self, *, is_clean: bool = False) -> Exchange:
         """Give what was read."""
         exchange = super().finish(is_clean=is_clean)
-        is_complete = exchange.answer.is_complete and self._response.is_over
-        return replace(exchange, answer=replace(exchange.answer, is_complete=is_complete))
+        said = self._response
+        request = exchange.request
+        answer = replace(
+            exchange.answer,
+            is_complete=exchange.answer.is_complete and said.is_over,
+            incomplete_reason=said.incomplete_reason,
+        )
+        before = request.previous_response_id or said.previous_response_id
+        request = replace(request, previous_response_id=before)
+        return replace(exchange, request=request, answer=answer)

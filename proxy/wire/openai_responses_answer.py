@@ -5,9 +5,11 @@ saw first, and all there is where the stream was cut or its closing event leaves
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from proxy.exchange import Choice, TeacherError, Usage
+from proxy.wire.azure_filters import is_verbatim
 from proxy.wire.document import Object, count, flag, object_, objects, read_object, text
 from proxy.wire.openai_error import error_of
 from proxy.wire.openai_responses_items import GrowingItem, Output
@@ -64,6 +66,7 @@ _SILENT = frozenset(
         "response.reasoning_summary_part.done",
     }
 )
+_FILTERED = "content_filter"
 _OVER = frozenset({"completed", "complete", "incomplete"})
 """What a response says of itself once the model has said what it will say."""
 
@@ -76,6 +79,10 @@ class ResponseAssembly:
         self.response_id: str | None = None
         self.error: TeacherError | None = None
         self.problem: str | None = None
+        self.incomplete_reason: str | None = None
+        """Why the response is incomplete, in the host's word."""
+        self.previous_response_id: str | None = None
+        """The response that this one went on from, as it says itself when it is fetched again."""
         self._items: list[GrowingItem] = []
         self._by_key: dict[int, GrowingItem] = {}
         self._by_id: dict[str, GrowingItem] = {}
@@ -86,6 +93,7 @@ class ResponseAssembly:
         self._has_beginning = False
         self._has_unread = False
         self._is_blocked = False
+        self._is_verbatim: bool | None = None
         self._is_closed = False
 
     @property
@@ -149,7 +157,8 @@ class ResponseAssembly:
         if not (self._has_answer or self._items):
             return ()
         output = self._output if self._is_closed else self._grown()
-        return (output.choice(self._status, is_models_own=not self._is_blocked),)
+        choice = output.choice(self._status, is_models_own=not self._is_blocked)
+        return (replace(choice, is_verbatim=self._is_verbatim),)
 
     def usage(self) -> Usage | None:
         """The usage the response states, which is at its end."""
@@ -188,7 +197,11 @@ class ResponseAssembly:
         status = text(response, "status", at)
         self._status = status if status in _OVER or not named else named
         self._count(response, at)
-        self._is_blocked = _is_blocked(response, at)
+        details = object_(response, "incomplete_details", at) or {}
+        self.incomplete_reason = text(details, "reason", f"{at}.incomplete_details") or None
+        self.previous_response_id = text(response, "previous_response_id", at) or None
+        self._is_blocked = self.incomplete_reason == _FILTERED or _is_blocked(response, at)
+        self._is_verbatim = _quotes(response, at)
         if response.get("error"):
             self.error = error_of(response)
         for position, item in enumerate(objects(response, "output", at)):
@@ -272,12 +285,19 @@ def _index(doc: Object) -> int:
 
 def _is_blocked(response: Object, at: str) -> bool:
     """Whether a filter took words out, or put its own in (Azure: `content_filters`)."""
-    details = object_(response, "incomplete_details", at) or {}
     filters = objects(response, "content_filters", at)
-    is_filtered = details.get("reason") == "content_filter"
-    return is_filtered or any(
-        flag(found, "blocked", f"{at}.content_filters[]") for found in filters
-    )
+    return any(flag(found, "blocked", f"{at}.content_filters[]") for found in filters)
+
+
+def _quotes(response: Object, at: str) -> bool | None:
+    """Whether a filter of Azure's knows a text that the answer quotes; None where none looked."""
+    found = [
+        is_verbatim(each.get("content_filter_results"))
+        for each in objects(response, "content_filters", at)
+        if each.get("source_type") == "completion"
+    ]
+    stated = [one for one in found if one is not None]
+    return any(stated) if stated else None
 
 
 def _usage(stated: Object, at: str) -> Usage:

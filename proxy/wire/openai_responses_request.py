@@ -70,6 +70,7 @@ def _read(body: bytes, wire_format: str, operation: str) -> Request:
         has_system=any(message.role in _SYSTEM_ROLES for message in prompt.messages),
         has_images=prompt.has_images,
         is_whole=prompt.is_whole,
+        previous_response_id=text(doc, "previous_response_id") or None,
     )
 
 

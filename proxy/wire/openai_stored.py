@@ -18,9 +18,10 @@ class StoredChat:
     name = "openai.chat"
 
     def claims(self, head: RequestHead) -> str | None:
-        """`chat` for a GET or POST of one stored completion."""
-        is_ours = head.method in {"GET", "POST"} and ends_with(head.path, "/chat/completions/*")
-        return "chat" if is_ours else None
+        """`chat` for a GET or POST of one stored completion, or a GET of one that xAI put off."""
+        is_stored = head.method in {"GET", "POST"} and ends_with(head.path, "/chat/completions/*")
+        is_deferred = head.method == "GET" and ends_with(head.path, "/chat/deferred-completion/*")
+        return "chat" if is_stored or is_deferred else None
 
     def reader(self, head: RequestHead) -> ExchangeReader:  # noqa: ARG002 - it says nothing of the model
         """A fresh reader for one exchange."""

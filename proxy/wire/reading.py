@@ -21,10 +21,11 @@ from proxy.exchange import (
 )
 from proxy.wire.document import Object, read_object
 from proxy.wire.error_page import BOM, first_of, is_page, page_error
-from proxy.wire.framing import Framing, framing_of
-from proxy.wire.sse import Event
+from proxy.wire.framing import Framing, begins_events, framing_of
+from proxy.wire.retrying import retries_of, with_retry_after
+from proxy.wire.sse import Event, SSEDecoder
 
-__all__ = ["NO_RESPONSE", "Assembly", "ExchangeReader", "retries_of"]
+__all__ = ["NO_RESPONSE", "Assembly", "ExchangeReader", "request_id_of"]
 
 NO_RESPONSE = 0
 """The status of an answer whose head never came."""
@@ -36,11 +37,6 @@ _SERVED_HEADERS = ("x-ms-served-model", "openai-model")
 
 _UPSTREAM_HEADER = "x-inference-provider"
 """Where Hugging Face's router names who ran the model."""
-
-_RETRY_HEADER = "x-stainless-retry-count"
-"""Where the SDKs of OpenAI, Anthropic, Groq and Together count the tries before this one."""
-
-_MAX_RETRIES = 1_000_000
 
 _REQUEST_ID_HEADERS = (
     "x-request-id",
@@ -157,7 +153,11 @@ class ExchangeReader:
             return
         if self._frames is None:
             self._body += chunk
-            return
+            if not self._is_unannounced_stream():
+                return
+            chunk = bytes(self._body)
+            self._frames = SSEDecoder()
+            self._body.clear()
         try:
             self._take(self._frames.feed(chunk))
         except WireError as error:
@@ -190,8 +190,12 @@ class ExchangeReader:
         return Exchange(
             request=self._request,
             answer=self._answer(is_clean=is_clean),
-            provider_request_id=self._request_id(),
+            provider_request_id=request_id_of(self._head),
         )
+
+    def _is_unannounced_stream(self) -> bool:
+        is_answer = self._head is not None and self._head.status < _FIRST_ERROR
+        return is_answer and begins_events(self._body)
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
@@ -270,21 +274,18 @@ class ExchangeReader:
 
     def _error(self) -> TeacherError | None:
         """The error that was told; Amazon says its kind in a header, with an address after a colon."""
-        error = self._page or self._parts.error
-        kind = None if self._head is None else self._head.header("x-amzn-errortype")
-        if error is None or error.type is not None or kind is None:
+        error, head = self._page or self._parts.error, self._head
+        if error is None or head is None:
             return error
-        return replace(error, type=kind.partition(":")[0])
-
-    def _request_id(self) -> str | None:
-        if self._head is None:
-            return None
-        found = (self._head.header(name) for name in _REQUEST_ID_HEADERS)
-        return next((value for value in found if value is not None), None)
+        kind = head.header("x-amzn-errortype")
+        if error.type is None and kind is not None:
+            error = replace(error, type=kind.partition(":")[0])
+        return with_retry_after(error, head)
 
 
-def retries_of(head: RequestHead) -> int | None:
-    """How often a client's SDK had tried a call before; None where its headers do not say."""
-    said = head.header(_RETRY_HEADER) or ""
-    is_count = said.isascii() and said.isdigit() and len(said) < len(str(_MAX_RETRIES))
-    return int(said) if is_count else None
+def request_id_of(head: ResponseHead | None) -> str | None:
+    """The provider's own id of a call, from the headers of its answer."""
+    if head is None:
+        return None
+    found = (head.header(name) for name in _REQUEST_ID_HEADERS)
+    return next((value for value in found if value is not None), None)

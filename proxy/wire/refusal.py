@@ -8,7 +8,7 @@ from types import MappingProxyType
 from proxy.exchange import Headers
 from proxy.gate import Refused
 
-__all__ = ["FAMILIES", "family_of", "refusal"]
+__all__ = ["FAMILIES", "error_body", "family_of", "refusal"]
 
 _OPENAI_TYPES = {
     401: "authentication_error",
@@ -79,6 +79,12 @@ def refusal(
         headers=(*_headers(family, status), *marks),
         body=json.dumps(body, ensure_ascii=False).encode(errors="replace"),
     )
+
+
+def error_body(family: str, *, status: int, code: str, message: str) -> dict[str, object] | None:
+    """An error as the callers of a family expect it inside a stream; None where there is none."""
+    shape = _SHAPES.get(family)
+    return None if shape is None else shape(status, code, message)
 
 
 def _headers(family: str, status: int) -> Headers:

@@ -11,10 +11,14 @@ from collections.abc import Callable
 
 from proxy.exchange import RequestHead, ResponseHead
 from proxy.wire.anthropic import AnthropicMessages
+from proxy.wire.cohere import Cohere
+from proxy.wire.dashscope import DashScope
 from proxy.wire.encoding import Decoder
 from proxy.wire.format import WireFormat
 from proxy.wire.gemini import Gemini
 from proxy.wire.gemini_interactions import Interactions
+from proxy.wire.mistral_conversations import MistralConversations
+from proxy.wire.ollama import Ollama
 from proxy.wire.openai_chat import OpenAIChat
 from proxy.wire.openai_completions import OpenAICompletions
 from proxy.wire.openai_responses import OpenAIResponses
@@ -85,6 +89,50 @@ def _step_event(word: str) -> bytes:
     return f"event: step.delta\ndata: {json.dumps(event)}\n\n".encode()
 
 
+def _cohere_event(word: str) -> bytes:
+    delta = {"message": {"content": {"text": word}}}
+    event = {"type": "content-delta", "index": 0, "delta": delta}
+    return f"event: content-delta\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _ollama_line(word: str) -> bytes:
+    line = {
+        "model": "teacher-1",
+        "created_at": "2026-11-24T12:00:00.000000Z",
+        "message": {"role": "assistant", "content": word},
+        "done": False,
+    }
+    return f"{json.dumps(line)}\n".encode()
+
+
+def _dashscope_event(number: int, word: str) -> bytes:
+    choice = {"finish_reason": "null", "message": {"role": "assistant", "content": word}}
+    usage = {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}
+    event = {"output": {"choices": [choice]}, "usage": usage, "request_id": "0123456789abcdef"}
+    return f"id:{number}\nevent:result\n:HTTP_STATUS/200\ndata:{json.dumps(event)}\n\n".encode()
+
+
+def _entry_event(word: str) -> bytes:
+    event = {
+        "type": "message.output.delta",
+        "output_index": 0,
+        "id": "msg_0123456789abcdef",
+        "content_index": 0,
+        "model": "teacher-1-0125",
+        "role": "assistant",
+        "content": word,
+    }
+    return f"event: message.output.delta\ndata: {json.dumps(event)}\n\n".encode()
+
+
+_INCREMENTAL = json.dumps(
+    {
+        "model": "teacher-1",
+        "input": {"prompt": "Hi"},
+        "parameters": {"incremental_output": True},
+    }
+).encode()
+_LINES = ResponseHead(status=200, headers=(("content-type", "application/x-ndjson"),))
 _STEP = b'data: {"event_type":"step.start","index":0,"step":{"type":"model_output"}}\n\n'
 
 _BEGIN = (
@@ -103,9 +151,16 @@ def _per_event_us(run: Callable[[], None]) -> list[float]:
     return found
 
 
-def _read(wire_format: WireFormat, chunks: list[bytes]) -> None:
+def _read(
+    wire_format: WireFormat,
+    chunks: list[bytes],
+    head: ResponseHead = STREAM,
+    asked: bytes | None = None,
+) -> None:
     reader = wire_format.reader(RequestHead(method="POST", path="/"))
-    reader.respond(STREAM)
+    if asked is not None:
+        reader.request(asked)
+    reader.respond(head)
     decoder = Decoder(None)
     for chunk in chunks:
         reader.feed(decoder.feed(chunk))
@@ -127,6 +182,10 @@ def main() -> None:
     completions = [_completion_event(word) for word in words]
     generated = [_generate_event(word) for word in words]
     steps = [_STEP, *(_step_event(word) for word in words)]
+    cohere = [_cohere_event(word) for word in words]
+    ollama = [_ollama_line(word) for word in words]
+    dashscope = [_dashscope_event(number, word) for number, word in enumerate(words)]
+    entries = [_entry_event(word) for word in words]
     for name, run in (
         ("framing (sse)", lambda: _frame(chat)),
         ("openai.chat", lambda: _read(OpenAIChat(), chat)),
@@ -135,10 +194,14 @@ def main() -> None:
         ("gemini.generateContent", lambda: _read(Gemini(), generated)),
         ("gemini.interactions", lambda: _read(Interactions(), steps)),
         ("anthropic.messages", lambda: _read(AnthropicMessages(), messages)),
+        ("cohere.v2", lambda: _read(Cohere("v2"), cohere)),
+        ("ollama.chat", lambda: _read(Ollama("chat"), ollama, _LINES)),
+        ("dashscope", lambda: _read(DashScope(), dashscope, asked=_INCREMENTAL)),
+        ("mistral.conversations", lambda: _read(MistralConversations(), entries)),
     ):
         costs = _per_event_us(run)
         p50 = statistics.median(costs)
-        sys.stdout.write(f"{name:20} {p50:6.2f} µs per event (p50), best {min(costs):6.2f} µs\n")
+        sys.stdout.write(f"{name:22} {p50:6.2f} µs per event (p50), best {min(costs):6.2f} µs\n")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from proxy.approval import approve, read_paper
 from proxy.cli.init import make_workspace
 from proxy.cli.openledger import Ledger, open_ledger
 from proxy.ledger.entry import CallEntry, DecisionRecord, ExchangeEntry, exchange_of
+from proxy.providers import FormatName
 from proxy.route import TeacherSettings
 from proxy.settings import Settings, load_settings
 from proxy.store.bodies import Absent, read_body
@@ -100,6 +101,8 @@ _TEACHER = """\
       revision: "1"
       licence: Apache-2.0
 """
+_SPOKEN = tuple(name for name in FORMATS if name in get_args(FormatName.__value__))
+"""The formats that a teacher of the settings may speak."""
 _POLL_S = 0.02
 _PATIENCE_S = 60.0
 
@@ -259,9 +262,9 @@ class Workspace:
         text = (folder / "inbond.yaml").read_text()
         text += _SETTINGS.format(listen=listen, console=console, timeout_s=timeout_s)
         text += _teacher("plain", plain, "http", "openai.chat")
-        text += _teacher("sealed", sealed, "https", "openai.chat")
-        text += _teacher("claude", sealed, "https", "anthropic.messages")
-        text += _teacher("every", sealed, "https", ", ".join(FORMATS))
+        text += _teacher("sealed", sealed, "https", "openai.chat, openai.batches, openai.files")
+        text += _teacher("claude", sealed, "https", "anthropic.messages, anthropic.batches")
+        text += _teacher("every", sealed, "https", ", ".join(_SPOKEN))
         (folder / "inbond.yaml").write_text(text + more)
         keys = json.loads(template.with_suffix(".keys").read_text())
         return cls(folder, load_settings(folder, {}, TeacherSettings), keys)

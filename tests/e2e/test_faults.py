@@ -16,6 +16,7 @@ import pytest
 
 from proxy.exchange import Headers, Outcome
 from proxy.gate import Arrival, Forward, GateKeeper, Passage, Refused, Tunnel
+from proxy.inspection import Passed
 from tests.e2e.caller import Answer, Caller
 from tests.e2e.harness import MODEL, Running, Workspace
 from tests.e2e.inside import inside
@@ -37,6 +38,7 @@ class Breaking:
     where: str
     is_after: bool
     counts: Counter[str] = field(default_factory=Counter)
+    passed: Passed = field(default_factory=Passed)
 
     @contextlib.contextmanager
     def around(self, name: str) -> Iterator[None]:

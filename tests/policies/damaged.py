@@ -10,7 +10,8 @@ from policies.bundle import LIBRARY, Bundle, bundle_of
 from policies.diagnostics import Diagnostic, Findings, PolicyError
 from policies.facts import CATALOGUE
 from policies.keys import DUTY_MEANINGS, KEYS, OPERATORS, SHARED
-from policies.source import Fields, Items, Leaf, Node, decode, parse, split_lines
+from policies.nodes import Fields, Items, Leaf, Node
+from policies.source import decode, parse, split_lines
 from tests.policies.acme import DOCUMENTS, ORGANISATION
 
 __all__ = ["damaged_bytes", "damaged_trees", "emit", "load", "nests", "outside", "tree_of"]

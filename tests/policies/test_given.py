@@ -53,7 +53,7 @@ def test_no_instant_need_be_named() -> None:
         ("route: a\nrequest.pii: maybe\n", "bad-value", "2:14", "`request.pii` takes"),
         ("at: soon\n", "bad-value", "1:5", "`at` takes dates"),
         ("at: [2026-07-01]\n", "bad-value", "1:5", "`at` takes dates"),
-        ("at: {then: 2026-07-01}\n", "bad-value", "1:6", "`at` takes dates"),
+        ("at: {then: 2026-07-01}\n", "unknown-key", "1:6", "`then` is not a key of `at`"),
         ("- route\n", "kind", "1:1", "facts are a mapping"),
         ("", "kind", "1:1", "facts are a mapping"),
         ("route: a\nroute: b\n", "duplicate-key", "2:1", "`route` is given twice"),

@@ -42,6 +42,15 @@ def test_each_file_has_its_tests_beside_it() -> None:
     assert {suite.id for suite in BUNDLE.suites} == ids
 
 
+def test_editors_find_the_schema_of_every_file() -> None:
+    """Each file begins with the line that an editor reads, and the path in it leads to the schema."""
+    for path in LIBRARY.rglob("*.yaml"):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        mark, found = first.split("=")
+        assert mark == "# yaml-language-server: $schema", path.name
+        assert (path.parent / found).resolve() == LIBRARY.parent / "schema.json", path.name
+
+
 def test_each_suite_shows_a_silence_and_each_case_says_why() -> None:
     """Every suite has a silent case, and every case asserts who set the verdict, what is silent or what misses."""
     for suite in BUNDLE.suites:

@@ -16,9 +16,10 @@ from policies.bundle import LIBRARY, bundle_of
 from policies.diagnostics import Findings, PolicyError
 from policies.facts import CATALOGUE
 from policies.keys import DUTY_MEANINGS, KEYS
+from policies.nodes import Fields, Items, Leaf, Node
 from policies.schema import dump, schema
 from policies.shapes import SHAPES
-from policies.source import Fields, Items, Leaf, Node, parse
+from policies.source import parse
 from proxy.cli import template
 from tests.policies.acme import DOCUMENTS, GRANT, HOST, HOUSE, ORGANISATION, STUDENT
 from tests.policies.examples import examples

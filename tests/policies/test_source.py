@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from policies.bundle import Bundle
 from policies.diagnostics import MAX_ERRORS, Findings, PolicyError
-from policies.source import MAX_BYTES, MAX_DEPTH, Fields, Items, Leaf, Node, Scalar, decode, parse
+from policies.nodes import Fields, Items, Leaf, Node, Scalar
+from policies.source import MAX_BYTES, MAX_DEPTH, decode, parse
 from tests.policies.acme import DOCUMENTS, STUDENT
 from tests.policies.damaged import damaged_bytes, load, outside
 from tests.policies.strategies import UNTIMED

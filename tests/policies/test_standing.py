@@ -54,7 +54,7 @@ def test_as_of_leaves_a_rule_to_one_clock(as_of: AsOf, exchange: int, today: int
     """A narrowed rule counts on its own clock, and is marked as read by that one alone."""
     stood = standing([rule("p/a", P, as_of=as_of)])
     assert (stood.exchange.counted[P], stood.today.counted[P]) == (exchange, today)
-    alone = [side.alone[Layer.HOST] for side in (stood.exchange, stood.today)]
+    alone = [side.alone.get(Layer.HOST, 0) for side in (stood.exchange, stood.today)]
     assert alone == ([0, 0] if as_of == "both" else [exchange, today])
 
 

@@ -12,17 +12,21 @@ from sqlalchemy import event
 
 from policies.bundle import Bundle, bundle_of
 from policies.model import Fact
-from proxy.call import Call, Clearance, Early, Services
+from proxy.batches import Batches
+from proxy.call import Call
 from proxy.clearances import Clearances
 from proxy.counting import Counting
+from proxy.detect import Detectors
 from proxy.exchange import Headers, RequestHead
 from proxy.headers import storable_query, storable_request_headers
 from proxy.identity import Caller
 from proxy.ledger.entry import CallEntry, Entry, ExchangeEntry
 from proxy.providers import Entry as Teacher
 from proxy.recorder import Recorder
+from proxy.refusals import Early
 from proxy.route import Route
 from proxy.secret import Secret
+from proxy.services import Clearance, Delivery, Services
 from proxy.store.queries import entries
 from proxy.wire.dialects import format_for
 from proxy.wire.plain import Plain
@@ -181,6 +185,8 @@ class Site:
     teacher: Teacher = TEACHER
     caller: Caller = CALLER
     bundle: Bundle = field(default_factory=bundle)
+    detectors: Detectors = field(default_factory=lambda: Detectors({}, timeout_s=1.0))
+    delivery: Delivery = field(default_factory=Delivery)
     clearances: list[Clearance] = field(default_factory=list)
     """What was found for calls of this site."""
 
@@ -193,12 +199,17 @@ class Site:
             recorder=self.recorder,
             worker="worker-1",
             keep_wire=self.keep_wire,
+            detectors=self.detectors,
+            delivery=self.delivery,
             request_limit_bytes=self.request_limit_bytes,
             answer_limit_bytes=self.answer_limit_bytes,
             unannounced_limit_bytes=self.unannounced_limit_bytes,
             now=lambda: NOW,
             resolve=self.resolve,
             clearance=self.clearance,
+            batches=Batches(
+                database=self.ledger.database, secret=bytes(32), directory=self.ledger.folder
+            ),
         )
 
     async def resolve(self, route: Route) -> tuple[str, int]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy.exchange import Headers, Outcome
-from proxy.gate import Arrival, Forward, Refused, Tunnel
+from proxy.gate import Arrival, Forward, Refused, Tunnel, Wait
 
-__all__ = ["BrokenError", "RecordedPassage", "RecordingGate"]
+__all__ = ["BrokenError", "RecordedPassage", "RecordingGate", "StreamedPassage"]
 
 _NOT_SENT = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}
@@ -32,9 +32,17 @@ class RecordingGate:
     host: str = "teacher.test"
     scheme: Literal["http", "https"] = "http"
     connect_to: tuple[str, int] = ("127.0.0.1", 9)
-    verdict: Tunnel | Refused = Tunnel.INTERCEPT
+    verdict: Tunnel | Refused = field(default_factory=Tunnel)
     refuse_open: Refused | None = None
     refuse_request: Refused | None = None
+    begins: tuple[Wait | Refused | None, ...] | None = None
+    """What a streamed passage says to each piece that it is shown; None in it: the body goes on."""
+    may_switch: bool = False
+    buffer_bytes: int | None = None
+    withhold: Refused | None = None
+    """What goes out in place of an answer that was held."""
+    words: bytes = b""
+    """What is added to an answer that is cut."""
     limit_bytes: int = 1_000_000
     cut_at: int | None = None
     """The chunk, counted from one, at which `tap` says: cut."""
@@ -79,7 +87,8 @@ class RecordingGate:
         self.breaks("open")
         if self.refuse_open:
             return self.refuse_open
-        passage = RecordedPassage(gate=self, arrival=arrival, exchange=f"x{len(self.passages)}")
+        kind = RecordedPassage if self.begins is None else StreamedPassage
+        passage = kind(gate=self, arrival=arrival, exchange=f"x{len(self.passages)}")
         self.passages.append(passage)
         return passage
 
@@ -127,6 +136,10 @@ class RecordedPassage:
         self.body = body
         if self.gate.refuse_request:
             return self.gate.refuse_request
+        return self.forward()
+
+    def forward(self) -> Forward:
+        """Where the test's gate says."""
         self.upstream_bytes = self.gate.upstream_bytes()
         kept = tuple(p for p in self.arrival.headers if p[0].lower() not in _NOT_SENT)
         return Forward(
@@ -135,6 +148,8 @@ class RecordedPassage:
             connect=self.gate.connect_to,
             target=self.arrival.target,
             headers=(("Host", self.gate.host), *kept),
+            may_switch=self.gate.may_switch,
+            buffer_bytes=self.gate.buffer_bytes,
         )
 
     def respond(self, status: int, headers: Headers) -> Headers:
@@ -157,6 +172,16 @@ class RecordedPassage:
         self.ended.set()
         self.gate.breaks("end")
 
+    def withheld(self) -> Refused | None:
+        """What the test said."""
+        self.gate.breaks("withheld")
+        return self.gate.withhold
+
+    def last_words(self) -> bytes:
+        """What the test said."""
+        self.gate.breaks("last_words")
+        return self.gate.words
+
     def unreachable(self, reason: str) -> Refused:
         """A 502 of the test's gate."""
         self.gate.breaks("unreachable")
@@ -168,3 +193,27 @@ class RecordedPassage:
         self.gate.breaks("fail")
         self.reasons.append(reason)
         return _refusal(503, "failed")
+
+
+@dataclass(slots=True, kw_only=True)
+class StreamedPassage(RecordedPassage):
+    """A `Streamed` passage that remembers what it was shown, and what went on."""
+
+    shown: list[bytes] = field(default_factory=list)
+    uploaded: list[bytes] = field(default_factory=list)
+
+    async def begin(self, body: bytes) -> Forward | Refused | Wait:
+        """Say what the test said about this piece."""
+        self.shown.append(body)
+        if self.gate.hold:
+            await self.gate.hold.wait()
+        self.gate.breaks("begin")
+        assert self.gate.begins is not None
+        verdict = self.gate.begins[min(len(self.shown), len(self.gate.begins)) - 1]
+        return self.forward() if verdict is None else verdict
+
+    def upload(self, chunk: bytes) -> bool:
+        """Keep the chunk; cut where the test said."""
+        self.uploaded.append(chunk)
+        self.gate.breaks("upload")
+        return self.gate.cut_at is None or len(self.uploaded) < self.gate.cut_at

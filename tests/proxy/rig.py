@@ -12,6 +12,7 @@ import httpx
 import trustme
 
 from proxy.engine import Engine, EngineOptions
+from proxy.gate import Refused, Wait
 from tests.proxy.gatekeeper import RecordedPassage, RecordingGate
 from tests.proxy.upstream import Script, Upstream, serve
 
@@ -147,6 +148,7 @@ async def rig(
     drain_s: float = 0.0,
     upstream_timeout_s: float = 30.0,
     discard_bytes: int = 1 << 28,
+    begins: tuple[Wait | Refused | None, ...] | None = None,
 ) -> AsyncIterator[Rig]:
     """An upstream that plays the script, and an engine before it, for the time of the block."""
     ours, theirs = _authorities()
@@ -158,6 +160,7 @@ async def rig(
             scheme="https" if is_tls else "http",
             connect_to=upstream.address,
             upstream_bytes=lambda: len(upstream.received),
+            begins=begins,
         )
         options = EngineOptions(
             host="127.0.0.1",

@@ -11,11 +11,12 @@ import pytest
 
 from policies.bundle import bundle_of
 from policies.model import Fact
-from proxy.call import Call, Early
+from proxy.call import Call
 from proxy.errors import LedgerError, RouteError
 from proxy.exchange import Headers, Outcome
 from proxy.gate import Forward, Passage, Refused
 from proxy.ledger.entry import exchange_of
+from proxy.refusals import Early
 from proxy.review import clear
 from proxy.route import Route
 from proxy.store.bodies import Absent, read_body
@@ -129,6 +130,21 @@ async def test_the_wire_is_kept_where_it_is_wanted(here: Site, size_bytes: int) 
     _, exchange = here.pair()
     assert exchange.wire is not None
     assert _body(here, exchange.wire.seal) == padded
+
+
+@pytest.mark.parametrize("path", ["client_secrets", "sessions", "transcription_sessions"])
+async def test_a_key_that_is_handed_out_is_never_kept(here: Site, path: str) -> None:
+    """The answer that holds a session's own key goes to the client, and to no record (P4)."""
+    here.keep_wire = True
+    call = here.call(target=f"/v1/realtime/{path}")
+    assert isinstance(await call.request(b"{}"), Forward)
+    call.respond(200, JSON)
+    assert call.tap(b'{"value": "ek_canary", "client_secret": {"value": "ek_canary"}}')
+    await call.end(Outcome.COMPLETE)
+    assert b"ek_canary" not in here.everything()
+    _, exchange = here.pair()
+    assert exchange.wire is not None
+    assert _body(here, exchange.wire.seal) is Absent.UNSTORED
 
 
 async def test_the_client_is_told_which_exchange_it_is(here: Site) -> None:
@@ -477,7 +493,7 @@ async def test_an_end_without_words_is_a_cut(here: Site) -> None:
 async def test_an_end_that_breaks_is_a_cut(here: Site) -> None:
     """A mistake of ours while an exchange is put into words loses no record (P2)."""
     call = await _answered(here)
-    call._head = None  # type: ignore[assignment] # the mistake
+    call._entries = replace(call._entries, head=None)  # type: ignore[arg-type] # the mistake
     with pytest.raises(AttributeError):
         await call.end(Outcome.COMPLETE)
     await asyncio.to_thread(here.recorder.close)

@@ -309,3 +309,19 @@ def test_what_is_said_during_a_build_makes_it_void(here: Workshop) -> None:
             sealed(here, ledger, ready)
         assert caught.value.code == "moved"
         assert not any(isinstance(entry, DatasetEntry) for entry in entries_of(ledger))
+
+
+def test_what_must_be_masked_and_was_stored_as_it_came_stays_out(here: Workshop) -> None:
+    """A duty to redact that came after the answer: no stored copy is altered later."""
+    here.ask(Asked())
+    assert reasons(here) == [""]
+    rules = here.directory / "policies/organisation/house-rules.yaml"
+    rule = """
+  - id: learned-masked
+    permit: training
+    because: A student learns no personal data.
+    duties: {redact: [pii]}
+"""
+    head, mark, tail = rules.read_text().partition("\n# Switch on")
+    rules.write_text(f"{head}{rule}{mark}{tail}")
+    assert reasons(here) == ["not-redacted"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -42,6 +42,8 @@ CHOICES = st.lists(
         finish_reason=TEXT,
         is_models_own=st.booleans(),
         has_citations=st.booleans(),
+        is_verbatim=st.none() | st.booleans(),
+        server_tools=st.sampled_from([(), ("code_interpreter_call",), ("web_search_call",)]),
     ),
     max_size=3,
 ).map(tuple)
@@ -118,12 +120,13 @@ def test_what_a_broken_answer_lacks_is_unknown(exchange: Exchange) -> None:
     facts = _answer_facts(replace(exchange.answer, is_complete=False))
     assert facts.get("response.moderated") is not False
     assert facts.get("response.third_party") is not False
+    assert facts.get("response.verbatim") is not False
 
 
 @given(exchange=EXCHANGES)
 def test_no_wire_states_what_detectors_find(exchange: Exchange) -> None:
-    """Language, personal data, secrets and word-for-word quotes stay unknown: nobody looked."""
-    unstated = {"response.language", "response.pii", "response.secret", "response.verbatim"}
+    """Language, personal data and secrets stay unknown: nobody looked."""
+    unstated = {"response.language", "response.pii", "response.secret"}
     assert not unstated & answer_facts(TEACHER, exchange).keys()
 
 
@@ -298,6 +301,43 @@ def test_marks_of_one_choice_are_marks_of_the_answer() -> None:
     assert facts["response.tokens"] == 7
 
 
+@pytest.mark.parametrize(
+    ("stated", "fact"),
+    [
+        ((False, False), False),
+        ((True, None), True),
+        ((False, None), None),
+        ((None,), None),
+        ((), None),
+    ],
+)
+def test_quotes_are_known_where_the_provider_looked(
+    stated: tuple[bool | None, ...],
+    fact: bool | None,  # noqa: FBT001 - a case of the table
+) -> None:
+    """One quote is enough; that there is none must be stated of every choice."""
+    choices = tuple(Choice(index=at, is_verbatim=one) for at, one in enumerate(stated))
+    facts = _answer_facts(replace(WHOLE, choices=choices))
+    assert facts.get("response.verbatim") is fact
+
+
+@pytest.mark.parametrize(
+    ("tool", "is_grounded"),
+    [
+        ("web_search_tool_result", True),
+        ("mcp_call", True),
+        ("nova_grounding_result", True),
+        ("code_interpreter_call", False),
+        ("image_generation_call", False),
+    ],
+)
+def test_tools_that_bring_texts_ground_an_answer(tool: str, is_grounded: bool) -> None:  # noqa: FBT001 - a case of the table
+    """What a search or a server brought in is another's text, cited or not."""
+    choices = (Choice(index=0, server_tools=(tool,)),)
+    facts = _answer_facts(replace(WHOLE, choices=choices))
+    assert facts["response.third_party"] is is_grounded
+
+
 def test_a_count_that_was_not_stated_is_not_zero() -> None:
     """Absent counts stay absent, and what is no count is absent too."""
     assert usage_of(WHOLE) is None
@@ -334,6 +374,26 @@ def test_a_record_names_rules_clauses_terms_and_duties() -> None:
     assert (record.bundle, record.meaning) == (bundle().digest, bundle().meaning)
     assert record.exchange_at == record.today_at == "2026-11-24T05:00:00.000Z"
     assert (record.lifted, record.grants, record.missing, record.silent) == ([], [], [], [])
+
+
+def test_each_record_is_its_own() -> None:
+    """Decisions of one ruling differ in their instants, and no record changes what another says."""
+    facts: dict[str, Fact] = {
+        "student.purpose": "eval",
+        "model.id": "acme-1",
+        "response.moderated": False,
+    }
+    first = _decided(facts, Gate.RESPONSE)
+    record = record_of(first, bundle())
+    record.by.clear()
+    record.terms.clear()
+    later = NOW + timedelta(seconds=1)
+    again = record_of(first._replace(today_at=later), bundle())
+    assert (again.exchange_at, again.today_at) == (
+        "2026-11-24T05:00:00.000Z",
+        "2026-11-24T05:00:01.000Z",
+    )
+    assert (again.by, bool(again.terms)) == (list(first.by), True)
 
 
 def test_a_record_names_what_is_silent_and_missing() -> None:

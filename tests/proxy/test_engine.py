@@ -58,7 +58,7 @@ async def test_both_modes_share_the_port(tmp_path: Path) -> None:
 async def test_a_passed_tunnel_is_not_opened(tmp_path: Path) -> None:
     """The client of a passed tunnel sees the teacher's own certificate, and the gate no request."""
     async with rig(tmp_path, (OK,), is_tls=True) as wire:
-        wire.gate.verdict = Tunnel.PASS
+        wire.gate.verdict = Tunnel(carried_to=wire.upstream.address)
         host, port = wire.upstream.address
         async with wire.raw() as (reader, writer):
             writer.write(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: t\r\n\r\n".encode())

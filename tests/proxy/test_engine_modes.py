@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.server_hooks import ClientConnectedHook
@@ -120,3 +121,17 @@ async def test_layers_finish_an_event_before_what_a_hook_answers(tmp_path: Path)
         writer.write(b"x")
         assert await reader.read(-1) == b""
         assert seen[:3] == ["DataReceived", "at work", "HookCompleted"]
+
+
+async def test_a_client_that_does_not_trust_us_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only we can say for which host: its own error names a certificate and no setting."""
+    async with rig(tmp_path, is_tls=True) as wire:
+        proxy = f"http://{wire.address[0]}:{wire.address[1]}"
+        async with httpx.AsyncClient(proxy=proxy, trust_env=False) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get("https://pinned.test/")
+        await wire.left()
+        assert "certificate for `pinned.test`" in caplog.text
+        assert wire.gate.passages == []

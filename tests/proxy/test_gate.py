@@ -6,12 +6,18 @@ from collections.abc import Callable
 import pytest
 
 from proxy.call import Call
-from proxy.gate import GateKeeper, Passage, Tunnel
+from proxy.gate import GateKeeper, Passage, Streamed, Tunnel
 from proxy.gatehouse import Gatehouse
+from proxy.inspection import Inspection
 
 PAIRS = [
     (protocol, real, name)
-    for protocol, real in ((Passage, Call), (GateKeeper, Gatehouse))
+    for protocol, real in (
+        (Passage, Call),
+        (Passage, Inspection),
+        (Streamed, Inspection),
+        (GateKeeper, Gatehouse),
+    )
     for name, member in vars(protocol).items()
     if not name.startswith("_") and inspect.isfunction(member)
 ]
@@ -27,5 +33,12 @@ def test_what_is_awaited_is_awaitable(protocol: type, real: type, name: str) -> 
 
 
 def test_a_tunnel_is_opened_or_carried() -> None:
-    """There are two things to do with a tunnel that is not refused."""
-    assert {tunnel.value for tunnel in Tunnel} == {"intercept", "pass"}
+    """A tunnel that is not refused is opened, unless there is an address to carry it to unopened."""
+    assert Tunnel().carried_to is None
+    assert Tunnel(carried_to=("192.0.2.1", 443)) != Tunnel()
+
+
+def test_which_calls_are_streamed() -> None:
+    """The engine tells a call that is held to its end from one whose body may go on as it comes."""
+    assert isinstance(Inspection.__new__(Inspection), Streamed)
+    assert not isinstance(Call.__new__(Call), Streamed)

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.errors import RouteError
 from proxy.exchange import Headers
 from proxy.gate import Arrival, Forward, GateKeeper, Passage, Refused, Tunnel
 from proxy.gatehouse import Gatehouse, Identities
 from proxy.identity import Credential, digest_of, make_client_key
 from proxy.keyring import LedgerKeyRing
 from proxy.providers import packaged_entries
-from proxy.route import Registry
+from proxy.route import Registry, Route
 from proxy.secret import Secret
+from proxy.unlisted import UnlistedHosts
 from tests.proxy.calls import REQUEST, TEACHER, Site, site
 from tests.proxy.store.ledgers import key_entry
 
@@ -38,7 +40,13 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-def _house(here: Site, *, tunnels: bool = False, held: str = "sk-held") -> Gatehouse:
+def _house(
+    here: Site,
+    *,
+    tunnels: bool = False,
+    held: str = "sk-held",
+    unlisted: UnlistedHosts | None = None,
+) -> Gatehouse:
     packaged = files("proxy").joinpath("providers.yaml").read_text()
     names = ("acme", "google-gemini-api", "aws-bedrock")
     return Gatehouse(
@@ -49,7 +57,7 @@ def _house(here: Site, *, tunnels: bool = False, held: str = "sk-held") -> Gateh
             custody={name: Credential(account="main", secret=Secret(held)) for name in names},
             fingerprint_key=bytes(32),
         ),
-        tunnels_unlisted=tunnels,
+        unlisted=unlisted or UnlistedHosts("tunnel" if tunnels else "refuse"),
     )
 
 
@@ -224,10 +232,10 @@ async def test_no_secret_is_told_or_logged(here: Site) -> None:
 @pytest.mark.parametrize(
     ("host", "port", "headers", "tunnels", "verdict"),
     [
-        ("api.acme.example", 443, (), False, Tunnel.INTERCEPT),
-        ("API.Acme.example.", 443, PROXY_KEY, False, Tunnel.INTERCEPT),
+        ("api.acme.example", 443, (), False, Tunnel()),
+        ("API.Acme.example.", 443, PROXY_KEY, False, Tunnel()),
         ("api.acme.example", 444, PROXY_KEY, True, 403),
-        ("other.example", 443, PROXY_KEY, True, Tunnel.PASS),
+        ("other.example", 443, PROXY_KEY, True, Tunnel(carried_to=("192.0.2.1", 443))),
         ("other.example", 443, PROXY_KEY, False, 403),
         ("other.example", 443, (), True, 407),
         ("other.example", 443, (("proxy-authorization", "Bearer x"),), True, 407),
@@ -244,6 +252,78 @@ async def test_a_tunnel_is_opened_carried_or_refused(
     """TLS of registered hosts is opened; others are carried for known callers, if at all."""
     answer = await _house(here, tunnels=tunnels).connect("c1", host, port, headers)
     assert (answer.status if isinstance(answer, Refused) else answer) == verdict
+
+
+INSPECTING = UnlistedHosts("inspect", tunnel=["pinned.example"])
+
+
+async def test_an_unlisted_host_is_looked_into(here: Site) -> None:
+    """Its tunnel is opened for known callers, and what is inside is an inspection."""
+    house = _house(here, unlisted=INSPECTING)
+    assert await house.connect("c1", "other.example", 443, PROXY_KEY) == Tunnel()
+    inside = _arrival("/x", host="other.example", headers=(("Host", "other.example"),))
+    passage = await _passage(house, inside)
+    assert isinstance(await passage.request(b""), Forward)
+    assert (house.passed.counts, house.counts) == ({"other.example": 1}, {})
+    with capture_logs() as logs:
+        refused = await (await _passage(house, inside)).request(REQUEST)
+    assert isinstance(refused, Refused)
+    assert [(line["event"], line["host"]) for line in logs] == [
+        ("unlisted gateway", "other.example")
+    ]
+    assert house.counts == {"unlisted-gateway": 1}
+    (call,) = here.calls()
+    assert (call.key, call.host) == ("k1", "other.example")
+
+
+async def test_an_excepted_host_is_carried_and_counted(here: Site) -> None:
+    """It stays closed, and goes to the address that was looked at."""
+    house = _house(here, unlisted=INSPECTING)
+    tunnel = await house.connect("c1", "Pinned.example", 443, PROXY_KEY)
+    assert tunnel == Tunnel(carried_to=here.address)
+    assert house.passed.counts == {"pinned.example": 1}
+
+
+@pytest.mark.parametrize(
+    ("host", "headers", "status", "reason"),
+    [
+        ("other.example", (), 407, "unlisted-without-key"),
+        ("other.example", (("x-inbond-key", OTHER.reveal()),), 401, "unknown-key"),
+        ("other.example", (("Authorization", f"Bearer {KEY.reveal()}"),), 401, "no-custody"),
+        ("other.example", (*PROXY_KEY, ("Host", "api.acme.example")), 421, "wrong-host"),
+        ("a b", PROXY_KEY, 403, "refused-unlisted"),
+    ],
+)
+async def test_who_may_not_go_to_an_unlisted_host(
+    here: Site, host: str, headers: Headers, status: int, reason: str
+) -> None:
+    """Strangers, a key of ours where the host's own belongs, another name: answered and counted."""
+    house = _house(here, unlisted=INSPECTING)
+    answer = await _refusal(house, _arrival("/x", host=host, headers=headers))
+    assert (answer.status, house.counts) == (status, {reason: 1})
+    assert KEY.reveal().encode() not in answer.body
+    assert ("proxy-authenticate" in dict(answer.headers)) is (status == 407)
+    assert here.calls() == []
+
+
+@pytest.mark.parametrize("host", ["pinned.example", "other.example"])
+async def test_an_address_of_this_network_is_not_dialled(here: Site, host: str) -> None:
+    """Neither for a tunnel that stays closed nor for a request inside of one that was opened."""
+    house = _house(here, unlisted=INSPECTING)
+
+    async def refuse(route: Route) -> tuple[str, int]:
+        raise RouteError(f"`{route.host}` is private", code="private-address")
+
+    house._services = replace(house._services, resolve=refuse)
+    if host == "pinned.example":
+        answer = await house.connect("c1", host, 443, PROXY_KEY)
+    else:
+        arrival = _arrival("/x", host=host, headers=PROXY_KEY)
+        answer = await (await _passage(house, arrival)).request(b"")  # type: ignore[assignment] # asserted below
+    assert isinstance(answer, Refused)
+    assert json.loads(answer.body)["code"] == "unlisted-private-address"
+    assert house.counts == {"unlisted-private-address": 1}
+    assert not house.passed.counts
 
 
 async def test_a_tunnel_identifies_what_is_inside(here: Site) -> None:

@@ -10,7 +10,7 @@ from proxy.errors import LedgerError
 from proxy.exchange import Outcome
 from proxy.gate import Forward, Refused
 from proxy.ledger.entry import DecisionEntry, JudgementEntry
-from proxy.review import clear, held, reject
+from proxy.review import clear, held, look, reject
 from proxy.store.queries import review_items
 from tests.proxy.calls import ANSWER, JSON, REQUEST, WITH_PICTURE, WITH_TOOLS, Site, bundle, site
 
@@ -98,6 +98,21 @@ async def test_a_providers_review_is_not_ours_to_lift(here: Site) -> None:
         _clear(here, exchange)
     assert (caught.value.code, here.ledger.log.size) == ("not-enough", before)
     assert _waiting(here) == [exchange]
+
+
+async def test_a_look_tells_what_a_person_can_do(here: Site) -> None:
+    """Nothing is cleared by it; a provider's rule is shown as not ours, a missing fact as ours."""
+    ours, theirs = await _held(here), await _held(here, REQUEST, student="embedder")
+    missing = await _held(here, WITH_PICTURE)
+    before = here.ledger.log.size
+    seen = [look(here.ledger.database, bundle(), each) for each in (ours, theirs, missing)]
+    assert [each.clears for each in seen] == [{"house/tools-need-a-look"}, set(), set()]
+    assert [each.decision.verdict for each in seen] == [Effect.REVIEW] * 3
+    assert [each.after.verdict for each in seen] == [Effect.PERMIT, Effect.REVIEW, Effect.REVIEW]
+    assert [m.fact for m in seen[2].decision.missing] == ["request.pii"]
+    assert seen[2].may_supply("request.pii")
+    assert not seen[2].may_supply("student.competes_with")
+    assert here.ledger.log.size == before
 
 
 async def test_a_clearance_says_what_is_still_missing(here: Site) -> None:

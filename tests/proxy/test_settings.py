@@ -44,7 +44,11 @@ def test_what_is_not_said_has_its_default() -> None:
     assert settings.listen == Address(host="127.0.0.1", port=8484)
     assert settings.console == Address(host="127.0.0.1", port=8485)
     assert (settings.workers, settings.database) == (1, "sqlite:///inbond.db")
-    assert (settings.unlisted, settings.delivery, settings.keep_wire) == ("tunnel", "stream", False)
+    assert (settings.unlisted, settings.delivery, settings.keep_wire) == (
+        "inspect",
+        "stream",
+        False,
+    )
     assert (settings.upstream.ca, settings.upstream.timeout_s) == (None, 600.0)
     assert settings.limits.request_bytes == 33_554_432
     assert settings.limits.unannounced_bytes == 4_194_304
@@ -150,9 +154,11 @@ GOLDEN = [
     (MINIMAL + "keep_wire: yes\n", "`keep_wire` must be true or false, not `yes`", "inbond.yaml:3:12"),
     (MINIMAL + "upstream: 3\n", "`upstream` must be a mapping, not `3`", "inbond.yaml:3:11"),
     (MINIMAL + "teachers: 3\n", "`teachers` must be a list, not `3`", "inbond.yaml:3:11"),
-    (MINIMAL + "unlisted: open\n", "`unlisted` must be `tunnel` or `refuse`, not `open`", "inbond.yaml:3:11"),
-    (MINIMAL + "unlisted: inspect\n", "`unlisted`: `inspect` is not in this version", "inbond.yaml:3:11"),
-    (MINIMAL + "delivery: buffer\n", "`delivery`: `buffer` is not in this version", "inbond.yaml:3:11"),
+    (MINIMAL + "unlisted: open\n", "`unlisted` must be `inspect`, `tunnel` or `refuse`, not `open`", "inbond.yaml:3:11"),
+    (MINIMAL + "unlisted_hosts: {tunnel: ['a/b']}\n", "`unlisted_hosts.tunnel[0]` cannot be `a/b`", "inbond.yaml:3:27"),
+    (MINIMAL + "unlisted_hosts: {private: ['a*']}\n", "`unlisted_hosts.private[0]` cannot be `a*`", "inbond.yaml:3:28"),
+    (MINIMAL + "delivery: later\n", "`delivery` must be `stream` or `buffer`, not `later`", "inbond.yaml:3:11"),
+    (MINIMAL + "deliveries: {x: 1}\n", "`deliveries.x` must be `stream` or `buffer`, not `1`", "inbond.yaml:3:17"),
     (MINIMAL + "origin: a b\n", "`origin`: `a b` is not a name for a ledger", "inbond.yaml:3:9"),
     (MINIMAL + "listen: 8484\n", "`listen`: `8484` is not an address", "inbond.yaml:3:9"),
     (MINIMAL + "listen: localhost:99999\n", "`listen`: `localhost:99999` is not an address", "inbond.yaml:3:9"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def _say(settings: Settings, name: str, **said: object) -> None:
         "at": stamp(utc_now()),
         "waiting": 0,
         "turned_away": {"unknown-key": 1},
+        "passed": {"some.example": 2},
     }
     (settings.run_directory / f"{name}.json").write_text(json.dumps(record | said))
 
@@ -83,12 +85,26 @@ def test_figures_are_those_of_the_ledger(ledger: Ledger) -> None:
 
 
 def test_a_worker_behind_is_a_problem(ledger: Ledger) -> None:
-    """A worker that decides by other policies than those in force is named as a problem."""
+    """A worker that cannot take up what is in force is one; for the second that it takes, none is."""
     settings = _settings(ledger)
     put_in_force(ledger.log, bundle(), "user:one")
     _say(settings, "worker-1", policy="ab" * 32)
+    assert status_of(settings, ledger.database).problems == ()
+    _say(settings, "worker-1", policy="ab" * 32, policy_problem="it is not stored here")
     assert status_of(settings, ledger.database).problems == (
-        "workers that decide by an older policy bundle: 1; restart the proxy",
+        "`worker-1` decides by an older policy bundle: it is not stored here",
+    )
+
+
+def test_policies_that_were_refused_are_a_problem(ledger: Ledger) -> None:
+    """Why the workspace's own policies are not in force is said."""
+    settings = _settings(ledger)
+    put_in_force(ledger.log, bundle(), "user:one")
+    _say(settings, "worker-1", policy=bundle().digest)
+    said = json.dumps({"at": stamp(utc_now()), "problem": "policy tests fail: 1"})
+    (settings.run_directory / "policies.json").write_text(said)
+    assert status_of(settings, ledger.database).problems == (
+        "the workspace's policies are not in force: policy tests fail: 1",
     )
 
 
@@ -110,3 +126,29 @@ def test_a_file_that_is_no_status_is_passed_over(ledger: Ledger, text: str) -> N
     _say(settings, "worker-1", at="yesterday")
     _say(settings, "worker-2", at="2026-11-24T05:00:00")
     assert workers_of(settings) == []
+
+
+def test_unlisted_gateways_are_found(ledger: Ledger) -> None:
+    """Calls to hosts that nobody registered are told by host, the last first, with who made them."""
+    hosts = ["one.example", "two.example", "one.example"]
+    made = [
+        replace(item, entry=item.entry.model_copy(update={"host": host, "facts": facts}))
+        for n, host in enumerate(hosts)
+        for item, facts in [(call(), {"route": "unlisted", "project": f"p{n}"})]
+    ]
+    ledger.log.append([call(), *made])
+    findings = status_of(_settings(ledger), ledger.database).findings
+    assert [(found.host, found.calls, found.projects) for found in findings] == [
+        ("one.example", 2, ("p0", "p2")),
+        ("two.example", 1, ("p1",)),
+    ]
+
+
+def test_what_passed_is_counted_over_all_workers(ledger: Ledger) -> None:
+    """Requests to unlisted hosts are summed over the workers that are alive."""
+    settings = _settings(ledger)
+    _say(settings, "worker-1")
+    _say(settings, "worker-2", passed={"some.example": 1, "other.example": 3})
+    _say(settings, "worker-3", at=stamp(utc_now() - timedelta(seconds=60)))
+    passed = status_of(settings, ledger.database).passed
+    assert passed == {"some.example": 3, "other.example": 3}

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -95,6 +96,41 @@ def open_files(folder: Path) -> list[str]:
         with contextlib.suppress(OSError):
             found.append(str(entry.readlink()))
     return [name for name in found if name.startswith(str(folder))]
+
+
+def _with_old_tally(settings: Settings) -> None:
+    with sqlite3.connect(settings.directory / "inbond.db") as connection:
+        connection.execute("INSERT INTO tally VALUES (x'01', 60, 5, 120), (x'02', 60, 5, 2e10)")
+    connection.close()
+
+
+def _tallies(settings: Settings) -> list[bytes]:
+    with contextlib.closing(sqlite3.connect(settings.directory / "inbond.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT key FROM tally ORDER BY key")]
+
+
+def test_old_tallies_go_when_a_worker_starts(settings: Settings) -> None:
+    """What no counter looks at any more is deleted; what one does stays."""
+    _with_old_tally(settings)
+    with opened(settings):
+        assert _tallies(settings) == [b"\x02"]
+
+
+def test_tallies_that_cannot_be_deleted_stop_nobody(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the database refuses, as a full disk does, the worker says so and starts."""
+    _with_old_tally(settings)
+    with contextlib.closing(sqlite3.connect(settings.directory / "inbond.db")) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE DELETE ON tally BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+        connection.commit()
+    with opened(settings) as worker:
+        assert worker.recorder.waiting == 0
+        assert _tallies(settings) == [b"\x01", b"\x02"]
+    said = capsys.readouterr()
+    assert "old tallies not deleted" in said.out + said.err
 
 
 async def test_it_says_how_it_is_and_takes_that_back(

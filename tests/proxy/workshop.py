@@ -14,13 +14,15 @@ import time_machine
 from click.testing import CliRunner, Result
 
 from policies.model import Fact
-from proxy.call import Call, Clearance, Services
+from proxy.call import Call
 from proxy.cli import main
 from proxy.cli.init import make_workspace
 from proxy.cli.openledger import Ledger, open_ledger
 from proxy.clock import utc_now
+from proxy.contributors import ContributorsOnRecord
 from proxy.counting import Counting
-from proxy.exchange import Outcome, RequestHead
+from proxy.declared import declared_in
+from proxy.exchange import Headers, Outcome, RequestHead
 from proxy.gate import Forward
 from proxy.identity import Caller
 from proxy.inforce import put_in_force, workspace_bundle
@@ -29,6 +31,7 @@ from proxy.ledger.entry import Entry
 from proxy.recorder import Recorder
 from proxy.route import Route, TeacherSettings
 from proxy.selection import every_entry
+from proxy.services import Clearance, Services
 from proxy.settings import Settings, load_settings
 from proxy.wire.dialects import format_for
 from proxy.worker import registry_of
@@ -87,6 +90,7 @@ class Asked:
     host: str = "teacher.example.internal"
     model: str = "smollm2"
     has_picture: bool = False
+    headers: Headers = ()
     outcome: Outcome = Outcome.COMPLETE
     """How the connection ended; of an answer that did not end well half is seen."""
 
@@ -179,6 +183,8 @@ class Workshop:
                 now=utc_now,
                 resolve=_resolve,
                 clearance=_not_cleared,
+                contributors=ContributorsOnRecord(ledger.database),
+                declared=declared_in(self.settings),
             )
             try:
                 return asyncio.run(self._all(services, asked))
@@ -208,7 +214,7 @@ class Workshop:
             route=route,
             caller=caller,
             head=head,
-            sent_headers=(),
+            sent_headers=asked.headers,
             operation=found.claims(head) or "other",
             reader=found.reader(head),
         )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli.env import Trust, Via, child_environment, client_key, variables
+from proxy.cli.clients import SDK_KEYS
+from proxy.cli.env import Shell, Trust, Via, assignment, child_environment, client_key, variables
 from proxy.errors import IdentityError
 from proxy.identity import make_client_key
 from proxy.settings import Address
@@ -15,7 +16,7 @@ from tests.proxy.cli.conftest import Inbond
 KEY = make_client_key(b"k" * 32)
 ADDRESS = Address(host="127.0.0.1", port=8484)
 TRUST = Trust(bundle=Path("/w/keys/trust.pem"), authority=Path("/w/keys/ca.pem"))
-PROXY_URL = f"http://{KEY.reveal()}:@127.0.0.1:8484"
+PROXY_URL = f"http://{KEY.reveal()}:inbond@127.0.0.1:8484"
 
 
 def test_proxy_mode_sets_what_every_client_reads() -> None:
@@ -42,8 +43,17 @@ def test_base_url_mode_sets_what_the_sdks_read() -> None:
     assert variables(ADDRESS, Via.BASE_URL, KEY, TRUST) == {
         "OPENAI_BASE_URL": "http://127.0.0.1:8484/openai/v1",
         "ANTHROPIC_BASE_URL": "http://127.0.0.1:8484/anthropic",
+        "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:8484/google-gemini-api",
+        "CO_API_URL": "http://127.0.0.1:8484/cohere",
+        "GROQ_BASE_URL": "http://127.0.0.1:8484/groq",
+        "TOGETHER_BASE_URL": "http://127.0.0.1:8484/together/v1",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:8484/aws-bedrock",
         "OPENAI_API_KEY": KEY.reveal(),
         "ANTHROPIC_API_KEY": KEY.reveal(),
+        "GOOGLE_API_KEY": KEY.reveal(),
+        "CO_API_KEY": KEY.reveal(),
+        "GROQ_API_KEY": KEY.reveal(),
+        "TOGETHER_API_KEY": KEY.reveal(),
     }
 
 
@@ -55,7 +65,7 @@ def test_a_child_has_one_mode_never_both(first: Via, second: Via) -> None:
     outer = child_environment({"PATH": "/bin"}, ADDRESS, first, KEY, TRUST)
     inner = child_environment(outer, ADDRESS, second, KEY, TRUST)
     of_second = variables(ADDRESS, second, KEY, TRUST)
-    keys = {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"} if second is Via.PROXY else set()
+    keys = set(SDK_KEYS) if second is Via.PROXY else set()
     assert set(inner) - keys == {"PATH", *of_second}
 
 
@@ -122,3 +132,42 @@ def test_env_refuses_other_modes_and_no_key(inbond: Inbond) -> None:
     assert (other.exit_code, "`both` is not one of" in other.stderr) == (2, True)
     none = inbond("env", "--json")
     assert (none.exit_code, json.loads(none.stderr)["code"]) == (2, "no-client-key")
+
+
+HARD = "a 'b' \\ $c \"d\" `e`"
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [
+        (Shell.SH, "export NAME=" + shlex.quote(HARD)),
+        (Shell.FISH, "set -gx NAME 'a \\'b\\' \\\\ $c \"d\" `e`'"),
+        (Shell.POWERSHELL, "$env:NAME = 'a ''b'' \\ $c \"d\" `e`'"),
+    ],
+)
+def test_each_shell_gets_its_own_words(shell: Shell, expected: str) -> None:
+    """A value is quoted by the rules of the shell that reads it."""
+    assert assignment(shell, "NAME", HARD) == expected
+
+
+def test_a_client_gets_what_it_reads(inbond: Inbond) -> None:
+    """One client's variables alone, in another shell's words, and what it needs beside them."""
+    given = ("env", "--key", KEY.reveal(), "--client")
+    grpc = inbond(*given, "xai-sdk", "--shell", "fish")
+    assert grpc.exit_code == 0
+    named = [line.split()[2] for line in grpc.stdout.splitlines()]
+    assert named == ["https_proxy", "no_proxy", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"]
+    assert "only the lower-case names are read by gRPC" in grpc.stderr
+    cohere = inbond(*given, "cohere", "--via", "base-url", "--json")
+    assert set(json.loads(cohere.stdout)) == {"CO_API_URL", "CO_API_KEY"}
+    java = inbond(*given, "java")
+    assert (java.stdout, "reads no variable" in java.stderr) == ("", True)
+
+
+def test_an_unknown_client_is_refused(inbond: Inbond) -> None:
+    """The nearest name is offered, or all of them."""
+    near = inbond("env", "--key", KEY.reveal(), "--client", "opena", "--json")
+    assert near.exit_code == 2
+    assert json.loads(near.stderr)["help"] == "did you mean `openai`?"
+    far = inbond("env", "--key", KEY.reveal(), "--client", "zzzzzz", "--json")
+    assert json.loads(far.stderr)["help"].startswith("the clients are openai, anthropic")

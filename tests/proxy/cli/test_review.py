@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
@@ -49,6 +50,38 @@ def test_nothing_waits(here: Workshop) -> None:
     """An empty queue is said on stderr."""
     result = here.inbond("review", "list")
     assert (result.exit_code, result.stdout, "nothing waits" in result.stderr) == (0, "", True)
+
+
+def test_what_holds_an_exchange_is_shown(here: Workshop) -> None:
+    """Rule, reason, clause and all that is known, with what a clearance would come to."""
+    exchange = held(here)
+    found: dict[str, Any] = dict(here.record("review", "show", exchange))
+    assert (found["gate"], found["verdict"], found["cleared"]) == ("response", "review", "permit")
+    (rule,) = found["rules"]
+    assert (rule["rule"], rule["liftable"]) == ("house-rules/cut-short", True)
+    assert (
+        rule["because"]
+        == "An answer that stops in the middle teaches a student to stop in the middle."
+    )
+    assert (found["missing"], found["facts"]["response.finish"]) == ([], "length")
+    people = here.inbond("review", "show", exchange).stdout
+    assert all(word in people for word in ("house-rules/cut-short", "response.finish", "permit"))
+    assert here.inbond("review", "show", "nobody").exit_code == 1
+
+
+def test_a_missing_fact_is_shown_with_who_supplies_it(here: Workshop) -> None:
+    """Whoever looks sees that he may say it himself."""
+    rules = here.directory / "policies/organisation/house-rules.yaml"
+    head, mark, tail = rules.read_text().partition("\n# Switch on")
+    rules.write_text(f"{head}{PII}{mark}{tail}")
+    (exchange,) = here.ask(Asked())
+    assert here.record("review", "show", exchange)["missing"] == [
+        {
+            "fact": "response.pii",
+            "supplied_by": "a detector, or a person's judgement",
+            "suppliable": True,
+        }
+    ]
 
 
 def test_a_clearance_is_on_record_with_its_reason(here: Workshop) -> None:

@@ -151,8 +151,11 @@ def call_and_exchange(
     is_whole: bool = True,
     verdict: str | None = "permit",
     problem: str | None = None,
+    parents: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    answered: tuple[str | None, str | None] = (None, None),
 ) -> list[LedgerEntry]:
-    """A call and how it ended."""
+    """A call and how it ended; `answered` is the answer's id and that of the one it goes on from."""
     call = CallEntry(
         id=f"call-{name}",
         at=AT,
@@ -167,6 +170,8 @@ def call_and_exchange(
         },
         request=seal_record(salt_of(f"request-{name}"), b"{}"),
         decision=decision("request", "permit"),
+        parents=list(parents),
+        sources=list(sources),
     )
     exchange = ExchangeEntry.model_validate(
         {
@@ -179,6 +184,8 @@ def call_and_exchange(
             "facts": {} if outcome == "interrupted" else {"model.id": "acme/large"},
             "problem": problem,
             "usage": UsageRecord(input=1, output=2),
+            "response_id": answered[0],
+            "continues": answered[1],
             "choices": 2,
             "is_whole": is_whole,
             "answer": seal_record(salt_of(name), reading(name)),

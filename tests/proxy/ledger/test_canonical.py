@@ -65,6 +65,22 @@ def test_the_path_to_a_value_without_a_form_is_named(value: object, where: str) 
     assert caught.value.help
 
 
+@given(
+    odd=st.sampled_from([1.0, 2**53, b"", "\ud800", {"é": 1}, {"é\ud800": 1}, {1: 1}, object()]),
+    value=VALUES,
+    name=ASCII,
+    is_first=st.booleans(),
+)
+def test_nothing_hides_what_has_no_form(
+    odd: object, value: Json, name: str, *, is_first: bool
+) -> None:
+    """One part without a canonical form is enough, beside whatever plain parts it stands."""
+    parts = [odd, value] if is_first else [value, odd]
+    for whole in (parts, {name: parts}, {name: {name: odd}, f"{name}.": value}):
+        with pytest.raises(CanonicalError):
+            canonical(whole)
+
+
 def test_nesting_is_bounded() -> None:
     """Values may nest `MAX_DEPTH` deep and no deeper."""
     value: list[object] = []

@@ -187,7 +187,7 @@ def test_other_exchanges_may_not(case: Callable[[], Case], problem: str, tmp_pat
         ({"answer_seal": "00" * 32}, "`answer_seal`"),
         ({"terms": ("00" * 32,)}, "rests on `terms/"),
         ({"grants": ("00" * 32,)}, "rests on `grants/"),
-        ({"contributors": ("nobody",)}, "contributor that is not here"),
+        ({"contributors": ("nobody",)}, "other contributors than the log has"),
         ({"messages": "[]"}, "another text than was sealed"),
         ({"tools": None}, "another text than was sealed"),
         ({"completion": '{"text":"better"}'}, "another text than was sealed"),

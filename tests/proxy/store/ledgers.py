@@ -10,6 +10,7 @@ from proxy.clock import new_id, new_nonce, stamp, utc_now
 from proxy.ledger.checkpoint import LogKey
 from proxy.ledger.entry import (
     AdminEntry,
+    BatchRecord,
     CallEntry,
     DecisionEntry,
     DecisionRecord,
@@ -17,6 +18,7 @@ from proxy.ledger.entry import (
     GrantEntry,
     JudgementEntry,
     KeyEntry,
+    LineRecord,
 )
 from proxy.store.bodies import Body, prepare_body
 from proxy.store.checkpoints import Signer
@@ -83,6 +85,7 @@ def call(
     verdict: Verdict = "permit",
     body: Body | None = None,
     at: str = "",
+    line: LineRecord | None = None,
 ) -> Pending:
     """A call, with its request's body."""
     prepared = prepare_body(b"what is asked", bytes.fromhex(new_nonce() * 2))
@@ -95,6 +98,7 @@ def call(
         facts={"project": project, "route": "acme-api", "model.id": "acme-1", "operation": "chat"},
         request=prepared.record,
         decision=decision(verdict, "request"),
+        line=line,
     )
     return Pending(entry, (body or prepared.body,))
 
@@ -105,6 +109,7 @@ def exchange(
     outcome: Outcome = "complete",
     verdict: Verdict | None = "permit",
     is_read: bool = True,
+    batch: BatchRecord | None = None,
 ) -> Pending:
     """How a call ended, with the body of its answer; whole if it is complete and was read."""
     prepared = prepare_body(b"what is answered", bytes.fromhex(new_nonce() * 2))
@@ -117,6 +122,7 @@ def exchange(
         is_whole=is_read and outcome == "complete",
         answer=prepared.record,
         decision=decision(verdict, "response") if verdict else None,
+        batch=batch,
         nonce=new_nonce(),
     )
     return Pending(entry, (prepared.body,))

@@ -30,13 +30,20 @@ def test_a_new_database_is_private_and_durable(tmp_path: Path) -> None:
     with database.read() as connection:
         settings = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "wal_autocheckpoint",
+                "secure_delete",
+                "foreign_keys",
+            )
         }
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     database.close()
     assert settings == {
         "journal_mode": "wal",
         "synchronous": 2,
+        "wal_autocheckpoint": 4_000,
         "secure_delete": 1,
         "foreign_keys": 1,
     }

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select
 
 from proxy.clock import new_id, new_nonce, stamp, utc_now
 from proxy.errors import LedgerError
-from proxy.ledger.entry import DatasetEntry, RunEntry
+from proxy.ledger.entry import BatchRecord, DatasetEntry, LineRecord, RunEntry
 from proxy.store.log import Pending
 from proxy.store.tables import VIEWS, ApprovalRow, ExchangeRow, KeyRow
 from proxy.store.views import rebuild_views
@@ -79,6 +79,10 @@ def _fill(ledger: Ledger) -> str:
     first = call(verdict="permit")
     end = exchange(first.entry.id, verdict="review")
     ledger.log.append([first, end, *refused(verdict="forbid"), admin()])
+    create = call()
+    line = call(line=LineRecord(create=create.entry.id, custom=DIGEST))
+    said = BatchRecord(batch="b1", state="open", input="f1", outputs=["f2"], read="f3")
+    ledger.log.append([create, line, exchange(create.entry.id, batch=said)])
     ledger.log.append([judgement(end.entry.id), later(end.entry.id, "clear")])
     ledger.log.append([key_entry("create", "k1"), key_entry("revoke", "k1")])
     ledger.log.append([grant_entry("propose", DIGEST), grant_entry("approve", DIGEST, actor="b")])

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from proxy.errors import LedgerBusy, ProxyError
 from proxy.logs import configure_logs
-from proxy.web.app import CheckpointReport, StatusReport, _Rim, create_app
+from proxy.web.app import CheckpointReport, CountedReport, StatusReport, _Rim, create_app
 
 WELL = StatusReport(
     version="0.1.0",
@@ -70,8 +70,23 @@ async def test_status_is_the_report() -> None:
         "workers": 2,
         "policy_bundle": "ab" * 32,
         "counts": {"call": 3},
+        "findings": [],
+        "passed": {},
+        "counted": [],
         "problems": [],
     }
+
+
+async def test_metrics_are_the_same_in_figures() -> None:
+    """`/metrics` is text of Prometheus, to callers on this machine alone."""
+    near = CountedReport(counter="day", rule="house/few", value=4, limit=9, left=6)
+    async with console(lambda: WELL.model_copy(update={"counted": (near,)})) as client:
+        response = await client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "inbond_ledger_entries 7\n" in response.text
+    assert 'inbond_counter_left{counter="day",rule="house/few"} 6\n' in response.text
+    async with console(lambda: WELL, client="192.0.2.1") as stranger:
+        assert (await stranger.get("/metrics")).status_code == 403
 
 
 async def test_health_says_whether_calls_can_be_made() -> None:

@@ -2,7 +2,8 @@
 
 Each is a YAML file `transcripts/<format>/<case>.yaml` made by us from a provider's public reference,
 which its `source` names. `expected` holds what differs from a value's defaults. `method`, `path` and
-`query` are given where they say something; an answer in binary frames is given as `answer_base64`.
+`query` are given where they say something; a body in binary frames is given as `answer_base64` or
+`request_base64`, and what ends an answer in header fields as `trailers`.
 """
 
 import base64
@@ -19,6 +20,7 @@ from proxy.errors import WireError
 from proxy.exchange import Exchange, RequestHead, ResponseHead
 from proxy.wire.dialects import format_for
 from proxy.wire.format import Reader
+from proxy.wire.grpc import Trailed
 
 FOLDER = Path(__file__).parent / "transcripts"
 PATHS = {
@@ -29,6 +31,7 @@ PATHS = {
     "openai.moderations": "/v1/moderations",
     "openai.images": "/v1/images/generations",
     "openai.audio": "/v1/audio/speech",
+    "anthropic.batches": "/v1/messages/batches",
     "anthropic.messages": "/v1/messages",
     "bedrock.converse": "/model/acme.small-v1%3A0/converse",
     "bedrock.invoke": "/model/acme.small-v1%3A0/invoke",
@@ -36,8 +39,15 @@ PATHS = {
     "cohere.v2": "/v2/chat",
     "gemini.generateContent": "/v1beta/models/small-1:generateContent",
     "gemini.interactions": "/v1beta/interactions",
+    "anthropic.stored": "/v1/files/file_1/content",
+    "dashscope": "/api/v1/services/aigc/text-generation/generation",
+    "gemini.stored": "/v1beta/cachedContents",
+    "mistral.conversations": "/v1/conversations",
+    "openai.stored": "/v1/conversations/conv_1/items",
+    "replicate": "/v1/models/acme/small-1/predictions",
     "ollama.chat": "/api/chat",
     "ollama.generate": "/api/generate",
+    "xai.grpc": "/xai_api.Chat/GetCompletion",
 }
 
 
@@ -58,6 +68,8 @@ class Transcript:
     is_clean: bool
     terminal: bytes | None
     """The bytes of the terminal frame, where the format's stream has one."""
+    trailers: dict[str, str]
+    """What ends an answer in trailers."""
     expected: dict[str, Any]
 
 
@@ -65,18 +77,24 @@ def load(path: Path) -> Transcript:
     """The transcript a file holds."""
     written = yaml.safe_load(path.read_text())
     terminal = written.pop("terminal", None)
-    binary = written.pop("answer_base64", None)
     return Transcript(
         wire_format=path.parent.name,
         method=written.pop("method", "POST"),
         path=written.pop("path", None) or PATHS[path.parent.name],
         query=written.pop("query", ""),
-        request=written.pop("request").encode(),
-        answer=written.pop("answer").encode() if binary is None else base64.b64decode(binary),
+        request=_given(written, "request"),
+        answer=_given(written, "answer"),
         cuts=tuple(written.pop("cuts")),
         terminal=None if terminal is None else terminal.encode(),
+        trailers=written.pop("trailers", {}),
         **written,
     )
+
+
+def _given(written: dict[str, Any], name: str) -> bytes:
+    """A body: text, or bytes in base64."""
+    binary = written.pop(f"{name}_base64", None)
+    return written.pop(name).encode() if binary is None else base64.b64decode(binary)
 
 
 @cache
@@ -120,6 +138,8 @@ def play(transcript: Transcript, cuts: Iterable[int]) -> Exchange:
     """The exchange a transcript reads as, cut at these places; a spent reader reads no further."""
     reader = begin(transcript)
     feed(reader, pieces(transcript.answer, cuts))
+    if isinstance(reader, Trailed):
+        reader.trailers(tuple(transcript.trailers.items()))
     return reader.finish(is_clean=transcript.is_clean)
 
 

@@ -18,12 +18,14 @@ NAMES = ("cohere.v2", "cohere.v1")
         ("POST", "/v1/tokenize", "plain", "count-tokens"),
         ("GET", "/v1/models", "plain", "models"),
         ("GET", "/v2/chat", None, None),
-        ("POST", "/v1/generate", None, None),
+        ("POST", "/v1/generate", "plain", "completion"),
+        ("POST", "/v1/summarize", "plain", "other"),
+        ("POST", "/v1/classify", "plain", "other"),
         ("POST", "/v1/chat/completions", None, None),
     ],
 )
 def test_what_they_claim(method: str, path: str, name: str | None, operation: str | None) -> None:
-    """Chat of both versions, and what carries no words of a model; retired interfaces are not read."""
+    """Chat of both versions, and what carries no words of a model; retired interfaces are named, not read."""
     head = RequestHead(method=method, path=path)
     found = format_for(head, NAMES)
     assert (found and found.name, found and found.claims(head)) == (name, operation)

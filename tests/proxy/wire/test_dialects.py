@@ -1,8 +1,11 @@
 """Claims on choosing a format: among those an entry speaks, by what claims the request, or none."""
 
+from typing import get_args
+
 import pytest
 
 from proxy.exchange import RequestHead
+from proxy.providers import FormatName
 from proxy.wire.dialects import FORMATS, format_for
 
 
@@ -37,7 +40,9 @@ def test_operations_are_classified(
         ("openai.chat", "POST", "/v1/moderations"),
         ("openai.chat", "POST", "/v1/responses"),
         ("openai.chat", "POST", "/v1/files"),
-        ("openai.chat", "DELETE", "/v1/models/m"),
+        ("openai.chat", "PATCH", "/v1/models/m"),
+        ("openai.stored", "POST", "/v1/fine_tuning/jobs"),
+        ("openai.stored", "GET", "/v1/evals/e/runs/r/output_items"),
         ("anthropic.messages", "POST", "/v1/chat/completions"),
         ("anthropic.messages", "POST", "/v1/messages/batches"),
     ],
@@ -70,3 +75,8 @@ def test_a_count_of_tokens_reads_its_prompt() -> None:
         b'{"model":"c","messages":[{"role":"user","content":"Hi"}]}'
     )
     assert (request.operation, request.model_asked) == ("count-tokens", "c")
+
+
+def test_the_registry_may_name_each_format() -> None:
+    """What rows and settings may name is what there is."""
+    assert set(get_args(FormatName.__value__)) == set(FORMATS)

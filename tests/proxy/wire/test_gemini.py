@@ -23,6 +23,11 @@ VERTEX = "/v1/projects/p/locations/l/publishers/google/models/small-1"
         ("/v1beta/models/small-1:batchEmbedContents", "embedding"),
         ("/v1beta/models/small-1:batchGenerateContent", None),
         (f"{VERTEX}:rawPredict", None),
+        (f"{VERTEX}:computeTokens", "count-tokens"),
+        (f"{VERTEX}:predict", "other"),
+        ("/v1beta/models/text-embedding-9:predict", "embedding"),
+        ("/v1beta/models/imagen-9:predict", "image"),
+        ("/v1beta/models/film-1:predictLongRunning", "other"),
         ("/v1beta/interactions", None),
     ],
 )
@@ -70,3 +75,16 @@ def test_numbers_are_those_of_the_interface(path: str, word: str) -> None:
     reader.respond(ResponseHead(status=200, headers=(("content-type", "application/json"),)))
     reader.feed(b'{"candidates": [{"finishReason": 6}]}')
     assert reader.finish().answer.choices[0].finish_reason == word
+
+
+def test_a_prediction_of_any_model_is_unread() -> None:
+    """What a model predicts that is named for nothing may be words: it is not taken for silence."""
+    head = RequestHead(method="POST", path=f"{VERTEX}:predict")
+    found = format_for(head, NAMES)
+    assert found is not None
+    reader = found.reader(head)
+    assert reader.request(b'{"instances": [{"prompt": "Hi"}]}').model_asked == "small-1"
+    reader.respond(ResponseHead(status=200))
+    reader.feed(b'{"predictions": [{"content": "Hi"}]}')
+    answer = reader.finish(is_clean=True).answer
+    assert (answer.problem, answer.is_complete) == ("unread-answer", False)

@@ -18,12 +18,14 @@ ONE = RequestHead(method="GET", path="/v1/chat/completions/c-1")
         ("POST", "/v1/chat/completions/c-1", "chat"),
         ("GET", "/v1/chat/completions/c-1/messages", "other"),
         ("DELETE", "/v1/chat/completions/c-1", "other"),
-        ("GET", "/v1/chat/completions", None),
+        ("GET", "/v1/chat/completions", "other"),
+        ("GET", "/v1/chat/deferred-completion/r-1", "chat"),
+        ("POST", "/v1/chat/deferred-completion/r-1", None),
         ("HEAD", "/v1/chat/completions/c-1", None),
     ],
 )
 def test_what_is_claimed(method: str, path: str, operation: str | None) -> None:
-    """One stored completion brings words; a list of them, which nobody reads, is unclassified."""
+    """One stored completion brings words that are read; a list of them brings words that are not."""
     head = RequestHead(method=method, path=path)
     found = format_for(head, ["openai.chat"])
     assert (None if found is None else found.claims(head)) == operation

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.errors import WireError
-from proxy.exchange import Headers, Request, RequestHead, ResponseHead
+from proxy.exchange import Headers, Request, RequestHead, ResponseHead, TeacherError
 from proxy.wire.plain import ModelCall, Plain
 from proxy.wire.reading import NO_RESPONSE
 
@@ -102,3 +102,40 @@ def test_a_body_that_cannot_be_read_is_refused() -> None:
     for body, headers in ((b"model=m", ()), (b"", FORM_TYPE), (b'{"model": 3}', ())):
         with pytest.raises(WireError):
             _asked(body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            b'{"error": {"message": "no", "type": "t", "code": "c"}}',
+            TeacherError(type="t", code="c", message="no"),
+        ),
+        (b'[{"error": {"code": 404, "message": "no"}}]', TeacherError(code="404", message="no")),
+        (b'{"id": "x", "message": "no"}', TeacherError(message="no")),
+        (b"<html><title>Bad gateway</title>", TeacherError(message="Bad gateway")),
+        (b"{", TeacherError(message="{")),
+        (b"", TeacherError()),
+        (b"x" * 100_000, TeacherError(message="x" * 500)),
+    ],
+    ids=["openai", "google", "cohere", "page", "cut", "empty", "long"],
+)
+def test_errors_are_read(body: bytes, said: TeacherError) -> None:
+    """What went wrong is kept, in whatever of the usual shapes it comes."""
+    reader = MODELS.reader(RequestHead(method="GET", path="/v1/models"))
+    reader.respond(ResponseHead(status=404))
+    for start in range(0, len(body), 1000):
+        reader.feed(body[start : start + 1000])
+    assert reader.finish(is_clean=True).answer.error == said
+
+
+def test_an_answer_with_words_is_unread() -> None:
+    """Where a good answer may hold words, nobody takes it for silence, nor for complete."""
+    door = Plain("other", method="GET", suffixes=("/x",), name="acme.stored", has_words=True)
+    reader = door.reader(RequestHead(method="GET", path="/x"))
+    assert reader.finish().answer.problem == "no-response"
+    reader = door.reader(RequestHead(method="GET", path="/x"))
+    reader.respond(ResponseHead(status=200))
+    exchange = reader.finish(is_clean=True)
+    assert exchange.request.wire_format == "acme.stored"
+    assert (exchange.answer.problem, exchange.answer.is_complete) == ("unread-answer", False)

@@ -1,4 +1,4 @@
-"""Claims on Anthropic's models at Vertex AI; what their answers say is in the transcripts."""
+"""Claims on other vendors' models at Vertex AI; what their answers say is in the transcripts."""
 
 import pytest
 
@@ -6,6 +6,7 @@ from proxy.exchange import RequestHead, ResponseHead
 from proxy.wire.dialects import format_for
 
 MODELS = "/v1/projects/p/locations/l/publishers/anthropic/models"
+MISTRAL = "/v1/projects/p/locations/l/publishers/mistralai/models/small-1"
 NAMES = ("gemini.generateContent", "anthropic.messages", "openai.chat")
 BODY = b'{"anthropic_version": "v", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]%s}'
 
@@ -16,12 +17,15 @@ BODY = b'{"anthropic_version": "v", "max_tokens": 5, "messages": [{"role": "user
         (f"{MODELS}/claude-x@20250101:rawPredict", "anthropic.messages", "chat"),
         (f"{MODELS}/claude-x:streamRawPredict", "anthropic.messages", "chat"),
         (f"{MODELS}/count-tokens:rawPredict", "plain", "count-tokens"),
-        (f"{MODELS}/claude-x:predict", None, None),
+        (f"{MODELS}/claude-x:predict", "plain", "other"),
         ("/v1/projects/p/locations/l/publishers/acme/models/m:rawPredict", None, None),
+        (f"{MISTRAL}:rawPredict", "openai.chat", "chat"),
+        (f"{MISTRAL}:streamRawPredict", "openai.chat", "chat"),
+        (f"{MISTRAL}:predict", "plain", "other"),
     ],
 )
 def test_what_they_claim(path: str, name: str | None, operation: str | None) -> None:
-    """Anthropic's models by their own path; what others publish is not read by guess."""
+    """Models by their vendor's path; what vendors speak that nobody knows is not read by guess."""
     head = RequestHead(method="POST", path=path)
     found = format_for(head, NAMES)
     assert (found and found.name, found and found.claims(head)) == (name, operation)
@@ -60,3 +64,21 @@ def test_an_error_of_either_is_read(kind: str) -> None:
         answer = reader.finish(is_clean=True).answer
         assert answer.error is not None
         assert (answer.error.type, answer.is_complete) == (said, False)
+
+
+@pytest.mark.parametrize(
+    ("verb", "is_streamed"), [("rawPredict", False), ("streamRawPredict", True)]
+)
+def test_other_vendors_speak_chat(verb: str, is_streamed: bool) -> None:  # noqa: FBT001 - a case of the table
+    """The path names their model as well, and says whether a stream is wanted."""
+    head = RequestHead(method="POST", path=f"{MISTRAL}:{verb}")
+    found = format_for(head, NAMES)
+    assert found is not None
+    reader = found.reader(head)
+    request = reader.request(b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}')
+    assert (request.model_asked, request.is_streamed) == ("small-1", is_streamed)
+    reader.respond(ResponseHead(status=200, headers=(("content-type", "text/event-stream"),)))
+    reader.feed(
+        b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\ndata: [DONE]\n\n'
+    )
+    assert reader.finish().answer.choices[0].text == "Hi"

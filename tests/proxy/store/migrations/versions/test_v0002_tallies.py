@@ -34,7 +34,7 @@ def old(tmp_path: Path) -> Path:
 
 def test_an_old_ledger_is_refused_with_advice(old: Path) -> None:
     """Without being asked to, inbond changes no ledger of an older version."""
-    with pytest.raises(LedgerError, match="version `0001`; this inbond needs `0002`") as caught:
+    with pytest.raises(LedgerError, match="version `0001`; this inbond needs `") as caught:
         open_database(URL, directory=old)
     assert caught.value.help == "make a backup, then run `inbond ledger migrate`"
 
