@@ -12,7 +12,6 @@ ProxyError
 │   └── LedgerBusy         no room or no lock: try again (503)
 ├── BundleError        a bundle of files cannot be read or written
 ├── DatasetError       a dataset cannot be built
-├── ContributorError   a call names a contributor that cannot be found
 └── TermsError         a text of terms cannot be had or kept
 """
 

@@ -60,7 +60,8 @@ class TextAssembly:
         for index, piece in enumerate(pieces):
             self._add(index, piece)
         counted = {**doc, **(pieces[0] if len(pieces) == 1 else {})}
-        self._counts |= {k: counted[k] for k in (*_READ, *_WRITTEN) if counted.get(k) is not None}
+        said = [name for name in (*_READ, *_WRITTEN) if whole(counted, name) is not None]
+        self._counts |= {name: counted[name] for name in said}
 
     def choices(self) -> tuple[Choice, ...]:
         """The texts in their order."""

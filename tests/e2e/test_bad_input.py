@@ -49,7 +49,7 @@ _WRONG_SETTINGS = {
     "value": ("workers: many\n", "bad-value", "workers"),
     "syntax": ("limits: {queue: 1\n", "yaml", ""),
     "twice": ("workers: 1\nworkers: 2\n", "yaml", ""),
-    "host": ("unlisted_hosts: {tunnel: [https://a.example]}\n", "bad-value", "a host"),
+    "host": ("unlisted_hosts: {tunnel: [https://a.example]}\n", "bad-value", "git.example.com:22"),
 }
 
 

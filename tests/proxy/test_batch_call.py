@@ -129,6 +129,21 @@ async def test_results_fetched_twice_and_in_part_end_each_line_once(here: Site) 
     assert desk.ends()[desk.lines()[0].id].response_id == "msg-eins"
 
 
+async def test_nothing_is_taken_from_an_answer_during_which_a_hook_broke(here: Site) -> None:
+    """Not even what was read before: the next fetch brings all of it."""
+    desk = Desk.of(here, "anthropic")
+    await _made(desk, "one")
+    passage = await desk.open("GET", RESULTS)
+    await passage.request(b"")
+    passage.respond(200, LINES)
+    passage.tap(json.dumps(succeeded("r0", "eins")).encode() + b"\n")
+    passage.fail("a hook broke")
+    await passage.end(Outcome.CUT)
+    assert (desk.outcomes(), desk.last().problem) == ([None], "hook-failed")
+    await desk.ask("GET", RESULTS, answer=[succeeded("r0", "eins")], headers=LINES)
+    assert desk.outcomes() == [ADMITTED]
+
+
 async def test_a_part_of_the_results_ends_no_other_line(here: Site) -> None:
     """A client that goes on with a fetch asks for the rest alone (206): what came before is to come."""
     desk = Desk.of(here, "anthropic")

@@ -133,16 +133,16 @@ def test_help_imports_no_noun() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for noun in ("init", "up", "proxy", "console", "status", "run", "env", "key", "policy"):
+    for noun in ("init", "up", "proxy", "console", "status", "run", "env", "doctor", "key", "policy"):
         assert f"  {noun} " in done.stdout
-    for noun in ("review", "dataset", "student", "audit", "ledger", "demo"):
+    for noun in ("review", "source", "dataset", "student", "audit", "ledger", "demo"):
         assert f"  {noun} " in done.stdout
 
 
 def test_nouns_are_listed_in_the_order_of_the_journey() -> None:
     """What completes a noun offers each of them once, from the first step to the last."""
     nouns = main.list_commands(click.Context(main))
-    assert (nouns[0], nouns[-1], len(set(nouns))) == ("init", "demo", 16)
+    assert (nouns[0], nouns[-1], len(set(nouns))) == ("init", "demo", 18)
 
 
 def test_version_is_said() -> None:

@@ -100,8 +100,8 @@ async def _refusal(inspection: Inspection, body: bytes) -> Refused:
         ("/upload", FORM, b"--b", Forward),
         ("/upload", (("Content-Encoding", "aws-chunked"),), b"{", Forward),
         ("/v1/messages", (("Content-Encoding", "aws-chunked"),), b"x", Wait.WHOLE),
-        ("/search", (("Content-Encoding", "gzip"),), gzip.compress(b"{}"), Wait.WHOLE),
-        ("/search", (("Content-Encoding", "gzip"),), gzip.compress(b"no"), Forward),
+        ("/search", (("Content-Encoding", "gzip"),), gzip.compress(b"{}", mtime=0), Wait.WHOLE),
+        ("/search", (("Content-Encoding", "gzip"),), gzip.compress(b"no", mtime=0), Forward),
         (
             "/search",
             (("Content-Encoding", "gzip"),),
@@ -110,7 +110,7 @@ async def _refusal(inspection: Inspection, body: bytes) -> Refused:
         ),
         ("/search", TWICE, gzip.compress(b"{}", mtime=0), Wait.WHOLE),
         ("/search", (("Content-Encoding", "br"),), BLANKS, Wait.WHOLE),
-        ("/search", (("Content-Encoding", "gzip"),), gzip.compress(b"{}")[:10], Wait.MORE),
+        ("/search", (("Content-Encoding", "gzip"),), gzip.compress(b"{}", mtime=0)[:10], Wait.MORE),
         ("/x.Chat/GetCompletion", (("Content-Type", "application/grpc"),), b"\0", Wait.WHOLE),
     ],
 )
