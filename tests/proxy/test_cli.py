@@ -133,7 +133,18 @@ def test_help_imports_no_noun() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for noun in ("init", "up", "proxy", "console", "status", "run", "env", "doctor", "key", "policy"):
+    for noun in (
+        "init",
+        "up",
+        "proxy",
+        "console",
+        "status",
+        "run",
+        "env",
+        "doctor",
+        "key",
+        "policy",
+    ):
         assert f"  {noun} " in done.stdout
     for noun in ("review", "source", "dataset", "student", "audit", "ledger", "demo"):
         assert f"  {noun} " in done.stdout
