@@ -6,11 +6,9 @@ import gc
 import json
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 
 import structlog
@@ -26,8 +24,7 @@ from proxy.counting import Counting
 from proxy.declared import declared_in
 from proxy.detectors import load_detectors
 from proxy.engine import Engine, EngineOptions
-from proxy.errors import LedgerError, SettingsError
-from proxy.forwarding import may_carry_credential
+from proxy.errors import LedgerError
 from proxy.gatehouse import Gatehouse, Identities
 from proxy.identity import load_custody
 from proxy.inforce import bundle_in_force
@@ -35,8 +32,8 @@ from proxy.keyfile import replace_file
 from proxy.keyring import LedgerKeyRing
 from proxy.keys import load_keys
 from proxy.recorder import Recorder
+from proxy.registry import registry_of
 from proxy.reload import Follower
-from proxy.route import Entry, Registry, TeacherSettings, read_registry
 from proxy.services import Delivery, Services
 from proxy.settings import Settings
 from proxy.store.checkpoints import Signer
@@ -46,56 +43,12 @@ from proxy.store.recovery import Lease
 from proxy.store.session import Database, open_database
 from proxy.unlisted import UnlistedHosts
 
-__all__ = ["Worker", "registry_of", "run_worker"]
+__all__ = ["Worker", "run_worker"]
 
 _LOG = structlog.get_logger("inbond.worker")
 _REFRESH_S = 1.0
 _YOUNG = 5_000
 """New objects between two runs of the garbage collector: a call makes some hundreds."""
-
-
-def registry_of(settings: Settings) -> Registry:
-    """The registry: packaged providers and the workspace's own teachers, checked with `custody`.
-
-    Raises:
-        SettingsError: two entries share an id, a host or a prefix; or a key is in custody for an
-            entry that there is not, or that would send it unencrypted to another machine.
-    """
-    teachers = [TeacherSettings.model_validate(teacher) for teacher in settings.teachers]
-    packaged = files("proxy").joinpath("providers.yaml")
-    registry = read_registry(
-        lambda: packaged.read_text(encoding="utf-8"), teachers, settings.endpoints
-    )
-    entries = {entry.id: entry for entry in registry.entries}
-    named: dict[str, Iterable[str]] = {
-        "custody": settings.custody,
-        "deliveries": settings.deliveries,
-        "endpoints": settings.endpoints,
-    }
-    for key, routes in named.items():
-        for route in routes:
-            if route not in entries:
-                raise _unknown_entry(key, route, list(entries))
-    for route in settings.custody:
-        _refuse_unsafe(entries[route])
-    return registry
-
-
-def _unknown_entry(key: str, route: str, known: list[str]) -> SettingsError:
-    # Without this, calls of the entry that was meant would pass the client's own key on.
-    near = get_close_matches(route, known, n=1)
-    fix = f"did you mean `{near[0]}`?" if near else f"the entries are {', '.join(sorted(known))}"
-    message = f"`{key}` speaks of `{route}`, and the registry has no such entry"
-    return SettingsError(message, help=fix, where=f"{key}.{route}", code="unknown-teacher")
-
-
-def _refuse_unsafe(entry: Entry) -> None:
-    host, port = entry.connect or (entry.hosts[0], entry.port)
-    if host == "localhost" or may_carry_credential(entry.scheme, host):
-        return
-    message = f"the key of `{entry.id}` would go to `{host}:{port}` unencrypted"
-    fix = "use `scheme: https`, or a teacher on this machine"
-    raise SettingsError(message, help=fix, where=f"custody.{entry.id}", code="unsafe-custody")
 
 
 class Worker:

@@ -32,7 +32,7 @@ def build(
     from policies.diagnostics import nearest
     from proxy.dataset import choose, seal_dataset
     from proxy.inforce import put_in_force, workspace_bundle
-    from proxy.worker import registry_of
+    from proxy.registry import registry_of
 
     with open_ledger(settings) as ledger:
         bundle = workspace_bundle(settings, ledger.database)

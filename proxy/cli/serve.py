@@ -163,7 +163,7 @@ def _supervise(
     """Check everything that can be checked, then start the children and keep them running."""
     from proxy.identity import load_custody
     from proxy.logs import configure_logs
-    from proxy.worker import registry_of
+    from proxy.registry import registry_of
 
     configure_logs(is_service=is_json)
     registry_of(settings)

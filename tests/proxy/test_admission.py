@@ -21,9 +21,9 @@ from proxy.inforce import put_in_force, workspace_bundle
 from proxy.ledger.bundle import read_bundle
 from proxy.ledger.entry import ExchangeEntry
 from proxy.ledger.verify import verify
+from proxy.registry import registry_of
 from proxy.store.queries import candidates
 from proxy.store.tables import SaltRow
-from proxy.worker import registry_of
 from tests.proxy.workshop import NOW, Asked, Said, Workshop
 
 CUT = Asked(said=(Said(text="It is gr", finish="length"),))

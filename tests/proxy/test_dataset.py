@@ -18,9 +18,9 @@ from proxy.inforce import put_in_force, workspace_bundle
 from proxy.ledger.bundle import read_bundle
 from proxy.ledger.entry import DatasetEntry, DecisionEntry, ExchangeEntry, JudgementEntry
 from proxy.ledger.verify import verify
+from proxy.registry import registry_of
 from proxy.store.log import Pending
 from proxy.store.tables import SaltRow
-from proxy.worker import registry_of
 from tests.proxy.workshop import NOW, Asked, Said, Workshop, entries_of
 
 CUT = Asked(said=(Said(text="It is gr", finish="length"),))

@@ -15,12 +15,12 @@ import pytest
 from proxy import worker as module
 from proxy.cli.init import make_workspace
 from proxy.cli.openledger import open_ledger
-from proxy.errors import ForkError, IdentityError, ProxyError, SettingsError
+from proxy.errors import ForkError, IdentityError, ProxyError
 from proxy.inforce import put_in_force, workspace_bundle
 from proxy.route import TeacherSettings
 from proxy.settings import Settings, load_settings
 from proxy.status import workers_of
-from proxy.worker import Worker, registry_of, run_worker
+from proxy.worker import Worker, run_worker
 from tests.e2e.harness import free_ports, until
 
 _TEACHER = """
@@ -269,40 +269,3 @@ async def test_it_runs_until_it_is_told(
     assert workers_of(settings) == []
     assert open_files(settings.directory) == []
     assert len(capsys.readouterr().out.splitlines()) == 1
-
-
-def test_custody_for_nobody_is_refused(template: Path, tmp_path: Path) -> None:
-    """A key for an entry that there is not would let calls pass by: the near one is offered."""
-    text = "custody:\n  openai-apo: {account: a, env: HOUSE_KEY}\n"
-    with pytest.raises(SettingsError, match="`openai-apo`, and the registry has no") as raised:
-        registry_of(written(template, tmp_path / "near", text))
-    assert (raised.value.code, raised.value.where) == ("unknown-teacher", "custody.openai-apo")
-    assert raised.value.help == "did you mean `openai-api`?"
-    with pytest.raises(SettingsError) as raised:
-        registry_of(written(template, tmp_path / "far", text.replace("openai-apo", "zzz")))
-    assert "anthropic-api" in raised.value.help
-
-
-@pytest.mark.parametrize(
-    ("scheme", "connect", "is_safe"),
-    [
-        ("http", "127.0.0.1:9", True),
-        ("http", "[::1]:9", True),
-        ("http", "localhost:9", True),
-        ("http", "10.0.0.7:9", False),
-        ("http", "teacher.example.org:9", False),
-        ("https", "10.0.0.7:9", True),
-    ],
-)
-def test_a_key_in_custody_needs_tls_or_this_machine(
-    template: Path, tmp_path: Path, scheme: str, connect: str, *, is_safe: bool
-) -> None:
-    """A key that would cross a network unencrypted is refused before anything starts."""
-    text = _TEACHER.format(scheme=scheme, connect=connect)
-    settings = written(template, tmp_path / "work", text)
-    if is_safe:
-        assert {"house", "openai-api"} <= {entry.id for entry in registry_of(settings).entries}
-        return
-    with pytest.raises(SettingsError, match=f"would go to `{connect}` unencrypted") as raised:
-        registry_of(settings)
-    assert raised.value.code == "unsafe-custody"

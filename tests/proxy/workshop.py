@@ -29,12 +29,12 @@ from proxy.inforce import put_in_force, workspace_bundle
 from proxy.keys import load_keys
 from proxy.ledger.entry import Entry
 from proxy.recorder import Recorder
+from proxy.registry import registry_of
 from proxy.route import Route, TeacherSettings
 from proxy.selection import every_entry
 from proxy.services import Clearance, Services
 from proxy.settings import Settings, load_settings
 from proxy.wire.dialects import format_for
-from proxy.worker import registry_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 """When the tests are: terms of the library are in force then, and reviewed."""
