@@ -159,8 +159,8 @@ class Admission:
         opening = open_seal(self._connection, exchange.answer.seal)
         if isinstance(opening, Absent):
             return False
-        is_whole = json.loads(opening.data)["request"]["is_whole"]
-        return bool(is_whole) or exchange.continues is not None
+        asked = json.loads(opening.data)["request"]
+        return bool(asked["is_whole"] or asked.get("is_continued"))
 
 
 def _union(parts: Iterable[Iterable[str]]) -> tuple[str, ...]:

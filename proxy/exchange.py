@@ -112,6 +112,8 @@ class Request:
     has_images: bool = False
     is_whole: bool = True
     """False where the prompt on the wire is not the whole prompt (state held by the provider)."""
+    is_continued: bool = False
+    """Whether all that is missing of the prompt is what went before `previous_response_id`."""
     previous_response_id: str | None = None
     """The answer that this request goes on from, where the provider holds it."""
     retries: int | None = None

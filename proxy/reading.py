@@ -55,6 +55,7 @@ def _request(request: Request) -> dict[str, Json]:
         "model_asked": request.model_asked,
         "is_streamed": request.is_streamed,
         "is_whole": request.is_whole,
+        "is_continued": request.is_continued,
         "previous_response_id": request.previous_response_id,
         "messages": [_message(message) for message in request.messages],
         "tools": request.tools,

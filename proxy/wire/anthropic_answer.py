@@ -134,6 +134,8 @@ class MessageAssembly:
         """
         if doc.get("type") == "message":
             self._start(doc, "$")
+            if self._stop_reason is None:
+                self.problem = self.problem or "not-an-answer"  # nothing says that it has ended
             return
         error = error_of(doc)
         if doc.get("type") == "error" or error.message is not None:
@@ -222,6 +224,8 @@ class MessageAssembly:
         if not self._has_message:
             raise _out_of_order("`message_stop`")
         self._is_stopped = True
+        if self._stop_reason is None:
+            self.problem = self.problem or "not-an-answer"
 
 
 def _usage(stated: Object) -> Usage:

@@ -103,6 +103,8 @@ def read_interaction(body: bytes) -> Request:
     settings = object_(doc, "generation_config") or {}
     system = text(doc, "system_instruction")
     entries = _entries(doc)
+    before = text(doc, "previous_interaction_id") or None
+    is_given = not doc.get("environment") and not any(_has_address(entry) for entry in entries)
     messages = (
         *((Message(role="system", text=system),) if system else ()),
         *(message for at, entry in enumerate(entries) for message in _messages(entry, at)),
@@ -118,9 +120,9 @@ def read_interaction(body: bytes) -> Request:
         temperature=number(settings, "temperature", "$.generation_config"),
         has_system=bool(system),
         has_images=any(_has_image(entry) for entry in entries),
-        is_whole=not any(doc.get(key) for key in ("previous_interaction_id", "environment"))
-        and not any(_has_address(entry) for entry in entries),
-        previous_response_id=text(doc, "previous_interaction_id") or None,
+        is_whole=is_given and before is None,
+        is_continued=is_given and before is not None,
+        previous_response_id=before,
     )
 
 

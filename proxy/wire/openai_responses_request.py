@@ -27,7 +27,8 @@ TEXT_PARTS = frozenset({"input_text", "output_text", "text"})
 """Kinds of content parts whose `text` is what was said."""
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
-_HELD_STATE = ("previous_response_id", "conversation", "prompt")
+_HELD_STATE = ("conversation", "prompt")
+"""What the provider keeps of a prompt, beside the response that it goes on from."""
 _LOGPROBS = "message.output_text.logprobs"
 _IMAGES = frozenset({"input_image", "image_url", "computer_screenshot"})
 
@@ -56,6 +57,7 @@ def _read(body: bytes, wire_format: str, operation: str) -> Request:
     prompt = _Prompt(doc)
     tools: Json = [*objects(doc, "tools")]
     included = doc.get("include")
+    before = text(doc, "previous_response_id") or None
     return Request(
         wire_format=wire_format,
         operation=operation,
@@ -69,8 +71,9 @@ def _read(body: bytes, wire_format: str, operation: str) -> Request:
         or (isinstance(included, list) and _LOGPROBS in included),
         has_system=any(message.role in _SYSTEM_ROLES for message in prompt.messages),
         has_images=prompt.has_images,
-        is_whole=prompt.is_whole,
-        previous_response_id=text(doc, "previous_response_id") or None,
+        is_whole=prompt.is_whole and before is None,
+        is_continued=prompt.is_whole and before is not None,
+        previous_response_id=before,
     )
 
 
@@ -97,7 +100,7 @@ class _Prompt:
         else:
             for position, item in enumerate(objects(doc, "input")):
                 self._add(item, f"$.input[{position}]")
-        if given is None and self.is_whole:
+        if given is None and self.is_whole and not doc.get("previous_response_id"):
             raise WireError(
                 "the request has no `input`",
                 code="missing-messages",

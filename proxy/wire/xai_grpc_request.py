@@ -48,6 +48,8 @@ def read_request(message: bytes, *, is_streamed: bool) -> Request:
     entries = fields.messages(1)
     _check(model, entries)
     messages = tuple(_message(entry) for entry in entries)
+    before = fields.text(22) or None
+    is_given = not any(_is_held(entry) for entry in entries)
     return Request(
         wire_format="xai.grpc",
         operation="chat",
@@ -61,8 +63,9 @@ def read_request(message: bytes, *, is_streamed: bool) -> Request:
         wants_logprobs=fields.flag(5) or fields.integer(6) > 0,
         has_system=any(each.role in _SYSTEM_ROLES for each in messages),
         has_images=any(part.last_of(1, 2, 3) == 2 for e in entries for part in e.messages(1)),
-        is_whole=not fields.text(22) and not any(_is_held(entry) for entry in entries),
-        previous_response_id=fields.text(22) or None,
+        is_whole=is_given and before is None,
+        is_continued=is_given and before is not None,
+        previous_response_id=before,
     )
 
 

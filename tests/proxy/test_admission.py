@@ -1,7 +1,8 @@
 """The dataset gate decides on all that contributed: the strictest verdict, and all duties."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,29 @@ def here(tmp_path: Path) -> Iterator[Workshop]:
     """A workspace on the day of the tests."""
     with time_machine.travel(NOW, tick=True):
         yield Workshop.at(tmp_path / "work")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn(Asked):
+    """One turn at a teacher that keeps what went before."""
+
+    path: str = "/v1/responses"
+    id: str
+    before: str | None = None
+    content: Sequence[Mapping[str, str]] = ({"type": "input_text", "text": "Go on."},)
+
+    def request(self) -> bytes:
+        """The body the client sends."""
+        given = [{"role": "user", "content": list(self.content)}]
+        asked = {"model": self.model, "input": given, "previous_response_id": self.before}
+        return json.dumps(asked).encode()
+
+    def answer(self) -> bytes:
+        """The body the teacher answers with."""
+        said = {"type": "output_text", "text": "Green.", "annotations": []}
+        message = {"type": "message", "id": "m", "role": "assistant", "content": [said]}
+        given = {"id": self.id, "object": "response", "status": "completed", "model": self.model}
+        return json.dumps({**given, "output": [message]}).encode()
 
 
 def child(*parents: str, of: Asked | None = None, source: str = "") -> Asked:
@@ -112,6 +136,21 @@ def test_whatever_keeps_a_parent_out_keeps_the_child_out(here: Workshop) -> None
         "contributor-unknown",
     ]
     assert found[grandchild] == "contributor-not-admitted"
+
+
+def test_a_parent_that_goes_on_from_a_known_answer_is_known_as_far_as_it_was_sent(
+    here: Workshop,
+) -> None:
+    """What went before is in the ledger; a file that the teacher holds is not."""
+    seen = ({"type": "input_file", "file_id": "file-1"},)
+    _, on, with_file = here.ask(
+        Turn(id="resp_1"),
+        Turn(id="resp_2", before="resp_1"),
+        Turn(id="resp_3", before="resp_1", content=seen),
+    )
+    good, bad = here.ask(child(on), child(with_file))
+    found = reasons(here)
+    assert (found[good], found[bad]) == ("", "contributor-unknown")
 
 
 def test_a_parent_that_was_never_answered_is_unknown(here: Workshop) -> None:

@@ -46,6 +46,7 @@ teachers:
     host: teacher.example.internal
     prefix: house
     connect: 127.0.0.1:9
+    formats: [openai.chat, openai.responses]
     model:
       id: smollm2-135m-instruct
       names: [smollm2]
@@ -91,6 +92,7 @@ class Asked:
     model: str = "smollm2"
     has_picture: bool = False
     headers: Headers = ()
+    path: str = _PATH
     outcome: Outcome = Outcome.COMPLETE
     """How the connection ended; of an answer that did not end well half is seen."""
 
@@ -196,7 +198,7 @@ class Workshop:
 
     async def _one(self, services: Services, asked: Asked) -> str:
         registry = registry_of(self.settings)
-        route = registry.route(host=asked.host, port=443, target=_PATH)
+        route = registry.route(host=asked.host, port=443, target=asked.path)
         assert isinstance(route, Route)
         head = RequestHead(method="POST", path=route.path)
         found = format_for(head, route.entry.formats)

@@ -120,3 +120,17 @@ def test_events_out_of_place_are_problems(events: list[dict[str, object]], probl
     stream = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
     answer = _read(stream, "text/event-stream").answer
     assert (answer.problem, answer.is_complete) == (problem, False)
+
+
+@pytest.mark.parametrize("reason", [{}, {"stop_reason": None}])
+def test_without_a_reason_to_stop_no_message_is_whole(reason: dict[str, None]) -> None:
+    """A message that does not say why it ended may be half of one, in a stream as in a body."""
+    said = {"id": "m", "type": "message", "model": "c", "content": [{"type": "text", "text": "a"}]}
+    body = json.dumps({**said, **reason}).encode()
+    events = [START, BLOCK, {"type": "message_delta", "delta": reason}, {"type": "message_stop"}]
+    stream = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+    for wire, kind in ((body, "application/json"), (stream, "text/event-stream")):
+        answer = _read(wire, kind).answer
+        assert (answer.problem, answer.is_complete) == ("not-an-answer", False)
+    ended = json.dumps({**said, "stop_reason": "end_turn"}).encode()
+    assert _read(ended, "application/json").answer.is_complete

@@ -109,6 +109,8 @@ def test_settings_are_read() -> None:
 def test_what_stands_elsewhere_is_not_whole(fields: dict[str, object]) -> None:
     """Earlier turns, an environment and files are part of the prompt and not on the wire."""
     assert not _asked(**fields).is_whole
+    more = {"previous_interaction_id": "v1_w", **fields}
+    assert _asked(**more).is_continued == ("previous_interaction_id" in fields)
 
 
 def test_an_agent_stands_for_the_model() -> None:

@@ -88,6 +88,21 @@ def test_state_of_the_provider(fields: dict[str, Any]) -> None:
     assert _request().is_whole
 
 
+@pytest.mark.parametrize(
+    ("fields", "is_continued"),
+    [
+        ({}, False),
+        ({"previous_response_id": "resp_0"}, True),
+        ({"previous_response_id": "resp_0", "conversation": "conv_1"}, False),
+        ({"previous_response_id": "resp_0", "prompt": {"id": "pmpt_1"}}, False),
+        ({"previous_response_id": "resp_0", "input": [{"id": "msg_0"}]}, False),
+    ],
+)
+def test_what_only_goes_on_from_a_response(fields: dict[str, Any], *, is_continued: bool) -> None:
+    """A prompt is continued where nothing is missing but what went before."""
+    assert _request(**fields).is_continued == is_continued
+
+
 def test_a_stored_prompt_may_name_the_model() -> None:
     """Only a prompt that the provider stored may leave the model out, and the input with it."""
     assert read_request(b'{"prompt": {"id": "p"}}').model_asked is None

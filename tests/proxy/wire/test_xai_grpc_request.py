@@ -43,7 +43,8 @@ def test_state_that_the_provider_holds() -> None:
     assert not _read(user("see", file("file-1"))).is_whole
     assert not _read(sealed, user("go on")).is_whole
     later = _read(user("go on"), previous_response_id="r0")
-    assert (later.is_whole, later.previous_response_id) == (False, "r0")
+    assert (later.is_whole, later.is_continued, later.previous_response_id) == (False, True, "r0")
+    assert not _read(user("see", file("file-1")), previous_response_id="r0").is_continued
 
 
 def test_the_tools_of_the_provider_are_named_by_kind() -> None:
