@@ -2,8 +2,8 @@
 
 from proxy.errors import WireError
 from proxy.exchange import RequestHead
-from proxy.wire.batch import Ask, Asked, Door, Notice, Result, fit, identity, only, state_of, unique
-from proxy.wire.batch_reading import BatchReader
+from proxy.wire.batch import Ask, Asked, Door, Notice, Result, identity, only, state_of, unique
+from proxy.wire.batch_reading import ByDoors
 from proxy.wire.document import Object, object_, objects, text
 
 __all__ = ["AnthropicBatches"]
@@ -11,7 +11,7 @@ __all__ = ["AnthropicBatches"]
 _UNREACHED = {"canceled": "batch-cancelled", "expired": "batch-expired"}
 
 
-class AnthropicBatches:
+class AnthropicBatches(ByDoors):
     """Batches of messages: requests in the body, results as JSON lines."""
 
     name = "anthropic.batches"
@@ -23,18 +23,6 @@ class AnthropicBatches:
         Door("POST", "/v1/messages/batches/*/cancel", "read"),
         Door("DELETE", "/v1/messages/batches/*", "read"),
     )
-
-    def claims(self, head: RequestHead) -> str | None:
-        """`batch` for what goes through one of the doors."""
-        return None if fit(self, head) is None else "batch"
-
-    def reader(self, head: RequestHead) -> BatchReader:
-        """A fresh reader for one call."""
-        return BatchReader(self, fit(self, head) or self.doors[0], head)
-
-    def named(self, subject: str) -> str:
-        """The id as it is."""
-        return subject
 
     def asked(self, doc: Object, head: RequestHead) -> Asked:  # noqa: ARG002 - all is in the body
         """The requests, each as the Messages API takes it alone.

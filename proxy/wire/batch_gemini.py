@@ -8,8 +8,8 @@ import json
 
 from proxy.errors import WireError
 from proxy.exchange import Json, RequestHead
-from proxy.wire.batch import Ask, Asked, Door, Notice, Result, fit, only, state_of, unique
-from proxy.wire.batch_reading import BatchReader
+from proxy.wire.batch import Ask, Asked, Door, Notice, Result, only, state_of, unique
+from proxy.wire.batch_reading import ByDoors
 from proxy.wire.document import Object, object_, objects, text
 
 __all__ = ["GeminiBatches"]
@@ -18,7 +18,7 @@ _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 _AT = "$.batch.inputConfig.requests.requests"
 
 
-class GeminiBatches:
+class GeminiBatches(ByDoors):
     """Batches of one model."""
 
     name = "gemini.batches"
@@ -29,14 +29,6 @@ class GeminiBatches:
         Door("POST", "/v1beta/batches/*:cancel", "read"),
         Door("DELETE", "/v1beta/batches/*", "read"),
     )
-
-    def claims(self, head: RequestHead) -> str | None:
-        """`batch` for what goes through one of the doors."""
-        return None if fit(self, head) is None else "batch"
-
-    def reader(self, head: RequestHead) -> BatchReader:
-        """A fresh reader for one call."""
-        return BatchReader(self, fit(self, head) or self.doors[0], head)
 
     def named(self, subject: str) -> str:
         """The name as answers write it."""

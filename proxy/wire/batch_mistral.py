@@ -11,7 +11,6 @@ from proxy.wire.batch import (
     Door,
     Notice,
     Result,
-    fit,
     identity,
     names,
     only,
@@ -20,7 +19,7 @@ from proxy.wire.batch import (
     unique,
 )
 from proxy.wire.batch_openai import result_of
-from proxy.wire.batch_reading import BatchReader
+from proxy.wire.batch_reading import ByDoors
 from proxy.wire.document import Object, object_, objects, text
 
 __all__ = ["MistralBatches"]
@@ -29,7 +28,7 @@ _KNOWN = frozenset({"endpoint", "input_files", "metadata", "model", "requests", 
 _ENDED = frozenset({"SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED"})
 
 
-class MistralBatches:
+class MistralBatches(ByDoors):
     """Batch jobs of one endpoint and one model."""
 
     name = "mistral.batches"
@@ -40,18 +39,6 @@ class MistralBatches:
         Door("POST", "/batch/jobs/*/cancel", "read"),
         Door("DELETE", "/batch/jobs/*", "read"),
     )
-
-    def claims(self, head: RequestHead) -> str | None:
-        """`batch` for what goes through one of the doors."""
-        return None if fit(self, head) is None else "batch"
-
-    def reader(self, head: RequestHead) -> BatchReader:
-        """A fresh reader for one call."""
-        return BatchReader(self, fit(self, head) or self.doors[0], head)
-
-    def named(self, subject: str) -> str:
-        """The id as it is."""
-        return subject
 
     def asked(self, doc: Object, head: RequestHead) -> Asked:  # noqa: ARG002 - all is in the body
         """The requests in the body, or the files whose lines they are.

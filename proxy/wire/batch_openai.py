@@ -11,14 +11,13 @@ from proxy.wire.batch import (
     Door,
     Notice,
     Result,
-    fit,
     identity,
     names,
     only,
     path_of,
     state_of,
 )
-from proxy.wire.batch_reading import BatchReader
+from proxy.wire.batch_reading import ByDoors
 from proxy.wire.document import Object, integer, object_, text
 
 __all__ = ["OpenAIBatches", "OpenAIFiles", "ask_of", "result_of"]
@@ -30,7 +29,7 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _UNREACHED = {"batch_expired": "batch-expired", "batch_cancelled": "batch-cancelled"}
 
 
-class OpenAIBatches:
+class OpenAIBatches(ByDoors):
     """Batches whose requests are the lines of a file."""
 
     name = "openai.batches"
@@ -43,16 +42,7 @@ class OpenAIBatches:
 
     def claims(self, head: RequestHead) -> str | None:
         """`batch` for what goes through one of the doors, and is none of Anthropic's."""
-        is_ours = "/messages/batches" not in head.path and fit(self, head) is not None
-        return "batch" if is_ours else None
-
-    def reader(self, head: RequestHead) -> BatchReader:
-        """A fresh reader for one call."""
-        return BatchReader(self, fit(self, head) or self.doors[0], head)
-
-    def named(self, subject: str) -> str:
-        """The id as it is."""
-        return subject
+        return None if "/messages/batches" in head.path else super().claims(head)
 
     def asked(self, doc: Object, head: RequestHead) -> Asked:  # noqa: ARG002 - all is in the body
         """The file whose lines are the requests.
@@ -95,10 +85,11 @@ class OpenAIBatches:
         return result_of(doc)
 
 
-class OpenAIFiles:
+class OpenAIFiles(ByDoors):
     """Files: uploads, and what is fetched of them."""
 
     name = "openai.files"
+    operation = "file"
     doors = (
         Door("POST", "/files", "upload", "file"),
         Door("GET", "/files", "file", "file"),
@@ -106,18 +97,6 @@ class OpenAIFiles:
         Door("GET", "/files/*", "file", "file"),
         Door("DELETE", "/files/*", "file", "file"),
     )
-
-    def claims(self, head: RequestHead) -> str | None:
-        """`file` for what goes through one of the doors."""
-        return None if fit(self, head) is None else "file"
-
-    def reader(self, head: RequestHead) -> BatchReader:
-        """A fresh reader for one call."""
-        return BatchReader(self, fit(self, head) or self.doors[0], head)
-
-    def named(self, subject: str) -> str:
-        """The id as it is."""
-        return subject
 
     def asked(self, doc: Object, head: RequestHead) -> Asked:  # noqa: ARG002 - a file asks nothing
         """Nothing: a file is no call of a model."""

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 from proxy.errors import WireError
 from proxy.exchange import Answer, Exchange, Request, RequestHead, ResponseHead, TeacherError
-from proxy.wire.batch import Asked, BatchFormat, Door, Notice, Result
+from proxy.wire.batch import Asked, BatchFormat, Door, Notice, Result, fit
 from proxy.wire.document import Object, compact, read_object
 from proxy.wire.error_page import BOM, is_page, page_error
 from proxy.wire.openai_error import error_of
 from proxy.wire.reading import NO_RESPONSE, request_id_of
 
-__all__ = ["MAX_LINE_BYTES", "BatchReader", "Lines"]
+__all__ = ["MAX_LINE_BYTES", "BatchReader", "ByDoors", "Lines"]
 
 MAX_LINE_BYTES = 16 * 2**20
 """One line of a file of requests or results: above every provider's own limit for a request."""
@@ -201,3 +201,21 @@ class BatchReader:
 
     def _whole_body(self) -> bytes:
         return bytes(self._body).removeprefix(BOM)
+
+
+class ByDoors(BatchFormat):
+    """What the formats share: a call is theirs by its method and path alone."""
+
+    operation = "batch"
+
+    def claims(self, head: RequestHead) -> str | None:
+        """The operation, for what goes through one of the doors."""
+        return None if fit(self, head) is None else self.operation
+
+    def reader(self, head: RequestHead) -> BatchReader:
+        """A fresh reader for one call."""
+        return BatchReader(self, fit(self, head) or self.doors[0], head)
+
+    def named(self, subject: str) -> str:
+        """The id as it is."""
+        return subject

@@ -6,7 +6,7 @@ Requests may be written as the Responses API or the chat API takes them; answers
 from proxy.errors import WireError
 from proxy.exchange import Request, RequestHead
 from proxy.wire.batch import Ask, Asked, Door, Notice, Result, fit, identity, only, unique
-from proxy.wire.batch_reading import BatchReader
+from proxy.wire.batch_reading import BatchReader, ByDoors
 from proxy.wire.document import Object, integer, object_, objects, read_object, text
 
 __all__ = ["XaiBatches"]
@@ -28,7 +28,7 @@ class _Opening(BatchReader):
         return BatchReader.request(self, body)
 
 
-class XaiBatches:
+class XaiBatches(ByDoors):
     """Batches that requests are added to, and whose results are fetched page by page."""
 
     name = "xai.batches"
@@ -42,18 +42,10 @@ class XaiBatches:
         Door("POST", "/batches/*:cancel", "read"),
     )
 
-    def claims(self, head: RequestHead) -> str | None:
-        """`batch` for what goes through one of the doors."""
-        return None if fit(self, head) is None else "batch"
-
     def reader(self, head: RequestHead) -> BatchReader:
         """A fresh reader for one call."""
         door = fit(self, head) or self.doors[0]
         return (_Opening if door is self.doors[0] else BatchReader)(self, door, head)
-
-    def named(self, subject: str) -> str:
-        """The id as it is."""
-        return subject
 
     def asked(self, doc: Object, head: RequestHead) -> Asked:  # noqa: ARG002 - all is in the body
         """The requests that are added.
