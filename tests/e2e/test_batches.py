@@ -104,8 +104,11 @@ async def _run(workspace: Workspace, via: str, sdk: str, batch: str) -> list[dic
     return [json.loads(line) for line in done.out.splitlines()]
 
 
-@pytest.mark.parametrize("sdk", ["anthropic", "openai"])
-@pytest.mark.parametrize("modes", [("proxy", "base-url"), ("base-url", "proxy")])
+@pytest.mark.parametrize(
+    ("sdk", "modes"),
+    [("anthropic", ("proxy", "base-url")), ("openai", ("base-url", "proxy"))],
+    ids=["anthropic", "openai"],
+)
 async def test_a_batch_outlives_the_proxy_that_sent_it(
     template: Path, tmp_path: Path, sdk: str, modes: tuple[str, str]
 ) -> None:
