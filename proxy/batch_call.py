@@ -294,13 +294,13 @@ class BatchCall(Call):
     ) -> BatchRecord:
         """End what stays open of a batch whose results have all been read."""
         files = await self._batches.files(self._route.entry.route, batch)
-        door, subject = self._about.door, self._about.subject
+        door, part = self._about.door, self._about.part(self._route.query)
         is_ended = files.is_ended or record.state == "ended" or door.is_lines
         # A part that was asked for (206) is no whole file, however it ended.
         is_whole = entry.outcome == "complete" and entry.problem is None and entry.status == 200
         is_brought = door.does == "results" or self._spool.lines > 0
-        if is_ended and is_whole and is_brought and self._about.notice.is_last:
-            record = record.model_copy(update={"batch": batch, "read": subject})
+        if is_ended and is_whole and is_brought:
+            record = record.model_copy(update={"batch": batch, "read": part})
         named = files.named | set(record.outputs)
         read = files.read | ({record.read} - {None})
         if is_ended and is_whole and (batch in read or named <= read):

@@ -35,6 +35,7 @@ __all__ = [
     "keep_pieces",
     "left_open",
     "lines_of",
+    "pieces_in",
     "pieces_of",
     "sent_calls",
     "upload_of",
@@ -232,6 +233,21 @@ def pieces_of(database: Database, call: str) -> Iterator[bytes]:
             return
         yield decrypt_body(row.salt, row.blob)
         place += 1
+
+
+def pieces_in(connection: Connection, call: str) -> Iterator[bytes]:
+    """What is kept of the upload of a call now, piece by piece, as one state of the ledger has it.
+
+    Raises:
+        ProofError: a piece is not what was encrypted.
+    """
+    query = select(PieceRow.place).where(PieceRow.call == call).order_by(PieceRow.place)
+    for place in connection.execute(query).scalars().all():
+        found = select(PieceRow.salt, PieceRow.blob).where(
+            PieceRow.call == call, PieceRow.place == place
+        )
+        row = connection.execute(found).one()
+        yield decrypt_body(row.salt, row.blob)
 
 
 def _words(route: str, kind: str, name: str) -> Select[str]:

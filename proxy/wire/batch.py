@@ -100,9 +100,7 @@ class Notice:
     input: str | None = None
     """The file of requests."""
     outputs: tuple[str, ...] = ()
-    """Where results stand: files, or the batch itself where they are fetched under its id."""
-    is_last: bool = True
-    """Whether no more results come on another page."""
+    """Where results stand: files, the batch itself where they are fetched under its id, or its pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,10 @@ class BatchReader:
         found = self.door.subject(self.head.path)
         return None if found is None else self.form.named(found)
 
+    def part(self, query: str) -> str | None:  # noqa: ARG002 - most hosts give all results at once
+        """Which of the batch's outputs a call with this query brings, in the words of a notice."""
+        return self.subject
+
     def request(self, body: bytes) -> Request:
         """Read the whole request body.
 

@@ -1,7 +1,11 @@
 """The format `xai.batches`: a batch is made empty, then requests are added (xAI's API reference).
 
-Requests may be written as the Responses API or the chat API takes them; answers come as chat.
+Requests may be written as the Responses API or the chat API takes them; answers come as chat. Results come
+in pages, each of which names the next: all were seen once every page that was named has been read.
 """
+
+import hashlib
+from urllib.parse import parse_qs
 
 from proxy.errors import WireError
 from proxy.exchange import Request, RequestHead
@@ -12,6 +16,7 @@ from proxy.wire.document import Object, integer, object_, objects, read_object, 
 __all__ = ["XaiBatches"]
 
 _CHAT = "/v1/chat/completions"
+_TOKEN = "pagination_token"  # noqa: S105 - it leads to a page, and opens nothing
 _PATHS = {"responses": "/v1/responses", "chat_get_completion": _CHAT}
 
 
@@ -26,6 +31,20 @@ class _Opening(BatchReader):
         """
         only(read_object(body, of="the request body"), frozenset({"name"}))
         return BatchReader.request(self, body)
+
+
+class _Page(BatchReader):
+    """Reads one page of results: what it brings and what it names are pages of the batch."""
+
+    def part(self, query: str) -> str:
+        """The page that a query asks for."""
+        return _page(self.subject or "", parse_qs(query).get(_TOKEN, [""])[-1])
+
+    def _take(self, doc: Object) -> None:
+        super()._take(doc)
+        batch, token = self.subject or "", doc.get(_TOKEN)
+        if isinstance(token, str) and token:
+            self.notice = Notice(outputs=(_page(batch, token),))
 
 
 class XaiBatches(ByDoors):
@@ -45,7 +64,9 @@ class XaiBatches(ByDoors):
     def reader(self, head: RequestHead) -> BatchReader:
         """A fresh reader for one call."""
         door = fit(self, head) or self.doors[0]
-        return (_Opening if door is self.doors[0] else BatchReader)(self, door, head)
+        if door is self.doors[0]:
+            return _Opening(self, door, head)
+        return (_Page if door.does == "results" else BatchReader)(self, door, head)
 
     def asked(self, doc: Object, head: RequestHead) -> Asked:  # noqa: ARG002 - all is in the body
         """The requests that are added.
@@ -59,9 +80,7 @@ class XaiBatches(ByDoors):
         return Asked(asks=unique(_ask(one, n) for n, one in enumerate(found)))
 
     def notice(self, doc: Object) -> Notice:
-        """The batch, and whether all that was added is done; of a page of results, if it is the last."""
-        if "results" in doc:
-            return Notice(is_last=not doc.get("pagination_token"))
+        """The batch, and whether all that was added is done: its first page of results is there then."""
         state = object_(doc, "state")
         batch = text(doc, "batch_id")
         if batch is None or state is None:
@@ -72,7 +91,7 @@ class XaiBatches(ByDoors):
             return Notice(batch=batch)
         if pending:
             return Notice(batch=batch, state="open")
-        return Notice(batch=batch, state="ended", outputs=(batch,))
+        return Notice(batch=batch, state="ended", outputs=(_page(batch, ""),))
 
     def results(self, doc: Object) -> list[Object]:
         """A page of results.
@@ -98,6 +117,12 @@ class XaiBatches(ByDoors):
         if error is None:
             return Result(custom_id=custom_id, reason="no-result")
         return Result(custom_id=custom_id, body={"error": error}, is_error=True, path=_CHAT)
+
+
+def _page(batch: str, token: str) -> str:
+    """A name for a page of results: its token is the provider's own, and as long as it likes."""
+    mark = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:32] if token else "1"
+    return f"{batch}/{mark}"
 
 
 def _ask(one: Object, n: int) -> Ask:

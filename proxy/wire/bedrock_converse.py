@@ -135,15 +135,16 @@ class _Block:
         self.reasoning.append(text(whole, "text", at) or "")
 
     def _use(self, said: Object, at: str) -> None:
+        name = text(said, "name", at)
+        text(said, "toolUseId", at)  # so that the call can be read later
         self.tool = {**(self.tool or {}), **{k: v for k, v in said.items() if k != "input"}}
         given = said.get("input")
         if isinstance(given, str):
             self.pieces.append(given)
         elif given is not None:
             self.pieces.append(compact(given))
-        elif text(said, "name", at) is None and "toolUseId" not in said:
+        elif name is None and "toolUseId" not in said:
             raise WireError("a piece of a tool call says nothing", code="wrong-type", where=at)
-
         if self.tool.get("type") == _SERVER_TOOL:
             self.server_tool = _SERVER_TOOL
 
@@ -237,6 +238,8 @@ class ConverseAssembly:
         for index, part in enumerate(objects(message_, "content", "$.output.message")):
             self._put(index, part, f"$.output.message.content[{index}]")
         self._reason = text(doc, "stopReason")
+        if self._reason is None:
+            self.problem = self.problem or "not-an-answer"  # nothing says that it has ended
         self._usage = _usage(object_(doc, "usage"))
 
     def choices(self) -> tuple[Choice, ...]:
@@ -289,7 +292,13 @@ def _usage(stated: Object | None) -> Usage | None:
         input=count(stated, "inputTokens", at),
         output=count(stated, "outputTokens", at),
         total=count(stated, "totalTokens", at),
-        cache_read=count(stated, "cacheReadInputTokens", at),
-        cache_write=count(stated, "cacheWriteInputTokens", at),
+        cache_read=_either(stated, "cacheReadInputTokens", at),
+        cache_write=_either(stated, "cacheWriteInputTokens", at),
         raw=stated,
     )
+
+
+def _either(stated: Object, name: str, at: str) -> int | None:
+    """A count of cached tokens, which Nova's own bodies name `…TokenCount`."""
+    found = count(stated, name, at)
+    return count(stated, f"{name.removesuffix('s')}Count", at) if found is None else found

@@ -14,7 +14,17 @@ from proxy.wire.anthropic_answer import MessageAssembly
 from proxy.wire.bedrock_converse import ConverseAssembly, said_wrong
 from proxy.wire.bedrock_text import TextAssembly
 from proxy.wire.cohere_answer import V1Assembly
-from proxy.wire.document import Object, compact, number, object_, objects, read_object, text, whole
+from proxy.wire.document import (
+    Object,
+    compact,
+    number,
+    object_,
+    objects,
+    read_object,
+    text,
+    whole,
+    word,
+)
 from proxy.wire.eventstream import EXCEPTION
 from proxy.wire.openai_answer import ChatAssembly
 from proxy.wire.reading import Assembly
@@ -161,7 +171,10 @@ class InvokeAssembly:
                 self._inner = ConverseAssembly()
             self._inner.take(kind, object_(doc, kind) or {})
         elif doc.keys() - {_METRICS, _GUARDRAIL, "amazon-bedrock-trace"}:
-            self._choose(doc).event(Event("", compact(doc), ""))
+            inner = self._choose(doc)
+            if isinstance(inner, ChatAssembly):
+                inner.has_message_pieces = True
+            inner.event(Event("", compact(doc), ""))
 
     def document(self, doc: Object) -> None:
         """Take the whole answer, or the body of an error.
@@ -175,7 +188,8 @@ class InvokeAssembly:
         if isinstance(message, str) and (status >= 300 or len(doc) == 1):
             self._fault = TeacherError(message=message)
         elif "embedding" in doc or "embeddings" in doc:
-            self._inner = TextAssembly()
+            self._inner = TextAssembly()  # figures, which are passed over; their cost is read
+            self._inner.document(doc)
         else:
             self._choose(doc).document(doc)
 
@@ -229,7 +243,7 @@ class InvokeAssembly:
 def _assembly_of(doc: Object) -> Assembly:
     if "choices" in doc and not _is_text(doc):
         return ChatAssembly()
-    if doc.get("type") in {"message", "message_start", "error"}:
+    if word(doc, "type") in {"message", "message_start", "error"}:
         return MessageAssembly()
     if "output" in doc:
         return ConverseAssembly()

@@ -67,6 +67,9 @@ class _Parts:
             self.problem = "not-an-answer"
 
 
+_FAILED = frozenset({"ERROR", "ERROR_LIMIT", "ERROR_TOXIC", "TIMEOUT", "USER_CANCEL"})
+"""Reasons to end that are no end of an answer (Cohere's API reference, `finish_reason`)."""
+
 _SILENT = frozenset({"content-end", "tool-call-end", "citation-start", "citation-end"})
 """Events of version 2 that bring no words."""
 
@@ -89,6 +92,8 @@ class V2Assembly(_Parts):
                 self.response_id = text(doc, "id")
             case "content-start" | "content-delta":
                 self._speak(object_(message, "content", "$.delta.message") or {})
+                logprobs = object_(doc, "logprobs")
+                self.logprobs += [logprobs] if logprobs else []
             case "tool-plan-delta":
                 self.reasoning.append(text(message, "tool_plan", "$.delta.message") or "")
             case "tool-call-start" | "tool-call-delta":
@@ -147,6 +152,8 @@ class V2Assembly(_Parts):
         fault = said.get("error")
         if isinstance(fault, str):
             self.error = TeacherError(message=fault)
+        elif self.reason in _FAILED:
+            self.error = TeacherError(type=self.reason)
 
 
 class V1Assembly(_Parts):
@@ -187,6 +194,7 @@ class V1Assembly(_Parts):
         """
         if "text" in doc:
             self._take(doc)
+            self._fail_by_reason(doc)
             self.is_ended = True
         else:
             self.fail(doc)
@@ -197,7 +205,10 @@ class V1Assembly(_Parts):
             self._take(whole_answer)
         self.reason = text(doc, "finish_reason") or self.reason
         self.is_ended = True
-        if self.reason is not None and self.reason.startswith("ERROR"):
+        self._fail_by_reason(doc)
+
+    def _fail_by_reason(self, doc: Object) -> None:
+        if self.reason in _FAILED:
             self.error = TeacherError(type=self.reason, message=text(doc, "error"))
 
     def _take(self, doc: Object) -> None:

@@ -122,9 +122,9 @@ FORMATS: Mapping[str, tuple[WireFormat, ...]] = MappingProxyType(
         "bedrock.invoke": (Bedrock("invoke"),),
         "cohere.v2": (
             Cohere("v2"),
-            Plain("embedding", method="POST", suffixes=("/v2/embed", "/v1/embed")),
-            Plain("rerank", method="POST", suffixes=("/v2/rerank", "/v1/rerank")),
-            Plain("count-tokens", method="POST", suffixes=("/v1/tokenize", "/v1/detokenize")),
+            ModelCall("plain", "embedding", suffixes=("/v2/embed", "/v1/embed")),
+            ModelCall("plain", "rerank", suffixes=("/v2/rerank", "/v1/rerank")),
+            ModelCall("plain", "count-tokens", suffixes=("/v1/tokenize", "/v1/detokenize")),
             _MODELS,
         ),
         "cohere.v1": (
@@ -152,7 +152,7 @@ FORMATS: Mapping[str, tuple[WireFormat, ...]] = MappingProxyType(
         ),
         "ollama.chat": (
             Ollama("chat"),
-            Plain("embedding", method="POST", suffixes=("/api/embed", "/api/embeddings")),
+            ModelCall("plain", "embedding", suffixes=("/api/embed", "/api/embeddings")),
             Plain("models", method="GET", suffixes=("/api/tags", "/api/ps", "/api/version")),
             Plain("models", method="POST", suffixes=("/api/show",)),
         ),

@@ -24,6 +24,7 @@ __all__ = [
     "read_object",
     "text",
     "whole",
+    "word",
 ]
 
 MAX_DEPTH = 100
@@ -158,6 +159,12 @@ def text(doc: Object, key: str, at: str = "$") -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise _wrong(f"{at}.{key}", "text", value)
+
+
+def word(doc: Object, key: str) -> str | None:
+    """The text under a key, for comparing; None for whatever else stands there."""
+    value = doc.get(key)
+    return value if isinstance(value, str) else None
 
 
 def integer(doc: Object, key: str, at: str = "$") -> int | None:

@@ -17,6 +17,7 @@ from proxy.wire.document import (
     read_object,
     text,
     whole,
+    word,
 )
 from proxy.wire.gemini_framing import google_framing
 from proxy.wire.gemini_interactions_answer import InteractionAssembly
@@ -132,7 +133,7 @@ def _entries(doc: Object) -> list[Object]:
     said = doc.get("input")
     parts = [said] if isinstance(said, dict) else content_parts(doc, "input", "$")
     for part in parts:
-        is_content = "role" not in part and part.get("type") in _CONTENT
+        is_content = "role" not in part and word(part, "type") in _CONTENT
         if not is_content:
             found.append(part)
         elif found and found[-1].get("type") == "user_input" and "role" not in found[-1]:

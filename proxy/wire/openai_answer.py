@@ -7,7 +7,7 @@ from proxy.exchange import Choice, Json, TeacherError, ToolCall, Usage
 from proxy.wire.azure_filters import is_filtered, is_verbatim
 from proxy.wire.document import Object, count, integer, object_, objects, read_object, text, whole
 from proxy.wire.openai_error import error_of
-from proxy.wire.openai_request import tool_call
+from proxy.wire.openai_request import id_of, tool_call
 from proxy.wire.prompt import content_parts
 from proxy.wire.sse import Event
 
@@ -80,7 +80,7 @@ class _ChoiceParts:
         refusal = text(said, "refusal", at)
         if refusal:
             self.refusal.append(refusal)
-        for position, call in enumerate(objects(said, "tool_calls", at)):
+        for position, call in enumerate(_called(said, at)):
             index = integer(call, "index", at)
             self.calls.add(tool_call(call, at), position if index is None else index)
         legacy = object_(said, "function_call", at)
@@ -126,7 +126,7 @@ class _ChoiceParts:
 
     def _add_reasoning(self, said: Object, at: str) -> None:
         spoken = text(said, "reasoning_content", at) or text(said, "reasoning", at)
-        if spoken is not None:
+        if spoken:
             self.reasoning.append(spoken)
             return
         for detail in objects(said, "reasoning_details", at):
@@ -166,6 +166,12 @@ class _ChoiceParts:
         )
 
 
+def _called(said: Object, at: str) -> list[Object]:
+    """The calls of a message; one alone may stand without a list, as TGI's streams have it."""
+    single = said.get("tool_calls")
+    return [single] if isinstance(single, dict) else objects(said, "tool_calls", at)
+
+
 def _says_something(value: Json) -> bool:
     """Whether a field holds more than empty values, which some hosts write for what is absent."""
     return any(value.values()) if isinstance(value, dict) else bool(value)
@@ -183,6 +189,8 @@ class ChatAssembly:
         self.problem: str | None = None
         self.wanted = 1
         """How many choices were asked for: fewer are not a finished stream."""
+        self.has_message_pieces = False
+        """Whether a stream gives its pieces under `message`, as Mistral's models on Bedrock do."""
         self._choices: dict[int, _ChoiceParts] = {}
         self._usage: Usage | None = None
         self._has_citations = False
@@ -275,7 +283,7 @@ class ChatAssembly:
             if self.served_by is not None and upstream != self.served_by:
                 self.problem = "provider-changed"
             self.served_by = upstream
-        self.response_id = self.response_id or text(doc, "id") or None
+        self.response_id = self.response_id or id_of(doc, "$")
 
     def _add_choice(self, choice: Object, position: int) -> None:
         at = f"$.choices[{position}]"
@@ -286,14 +294,16 @@ class ChatAssembly:
         parts = self._choices.setdefault(key, _ChoiceParts())
         # Beside each other, as at Perplexity, one of the two only repeats or stands empty: a stream
         # has a `message` with the whole text so far, a whole answer has an empty `delta`.
-        if message is not None and (piece is None or self._is_whole):
+        if message is not None and self.has_message_pieces:
+            parts.add(message, at)
+        elif message is not None and (piece is None or self._is_whole):
             parts = self._choices[key] = _ChoiceParts()
             parts.add(message, at)
         elif piece is not None:
             parts.add(piece, at)
         parts.add_logprobs(choice.get("logprobs"), at)
         self._count(object_(choice, "usage", at))  # where Moonshot's streams state it
-        parts.finish_reason = text(choice, "finish_reason", at) or parts.finish_reason
+        parts.finish_reason = _reason(choice, at) or parts.finish_reason
         if "content_filter_results" in choice:
             parts.add_filters(choice["content_filter_results"])
         if parts.has_unread:
@@ -313,6 +323,13 @@ class ChatAssembly:
         return self._usage
 
 
+def _reason(choice: Object, at: str) -> str | None:
+    """Why a choice ended; Mistral's models on Bedrock name the reason as Anthropic does."""
+    said = text(choice, "finish_reason", at)
+    other = choice.get("stop_reason")  # beside a reason, vLLM's word for the stop that was met
+    return said or (other if isinstance(other, str) and other else None)
+
+
 def _usage(stated: Object) -> Usage:
     at = "$.usage"
     asked = object_(stated, "prompt_tokens_details", at) or {}
@@ -325,6 +342,7 @@ def _usage(stated: Object) -> Usage:
             (asked, "cached_tokens"),
             (stated, "prompt_cache_hit_tokens"),  # DeepSeek's older name for it
             (stated, "cached_tokens"),  # Moonshot's
+            (stated, "num_cached_tokens"),  # Mistral's older name for it
         ),
         cache_write=_first(
             (asked, "cache_write_tokens"),

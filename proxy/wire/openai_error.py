@@ -21,11 +21,11 @@ def error_of(doc: Object) -> TeacherError:
             message=_message(found),
         )
     held = doc.get("base_resp")
-    if isinstance(held, dict) and held.get("status_code") not in {None, 0}:  # MiniMax's
+    if isinstance(held, dict) and held.get("status_code") not in (None, 0):  # MiniMax's
         return TeacherError(
             code=_word(held.get("status_code")), message=_word(held.get("status_msg"))
         )
-    kind = _word(doc.get("type"))
+    kind = _word(doc.get("type")) or _word(doc.get("error_type"))  # as TGI and Hugging Face say
     return TeacherError(
         type=None if kind == "error" else kind,  # of an event: what it is, not what went wrong
         code=_word(doc.get("code")),

@@ -12,10 +12,11 @@ from proxy.wire.document import (
     read_object,
     text,
     whole,
+    word,
 )
 from proxy.wire.prompt import content_parts, entries_of, holds_file, model_of, role_of, texts_of
 
-__all__ = ["read_request", "tool_call"]
+__all__ = ["id_of", "read_request", "tool_call"]
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
@@ -44,7 +45,7 @@ def read_request(body: bytes, *, deployment: str | None = None) -> Request:
         max_tokens=whole(doc, "max_tokens") if limit is None else limit,
         temperature=number(doc, "temperature"),
         wants_logprobs=_wants_logprobs(doc),
-        has_system=any(entry.get("role") in _SYSTEM_ROLES for entry in entries),
+        has_system=any(word(entry, "role") in _SYSTEM_ROLES for entry in entries),
         has_images=any(_has_image(entry) for entry in entries),
         # An agent has instructions of its own, which lie with the provider.
         is_whole=doc.get("agent_id") is None and not any(_is_held(entry) for entry in entries),
@@ -97,7 +98,7 @@ def _message(entry: Object, at: str) -> Message:
 def _has_image(entry: Object) -> bool:
     content = entry.get("content")
     return isinstance(content, list) and any(
-        isinstance(part, dict) and part.get("type") in _IMAGE_PARTS for part in content
+        isinstance(part, dict) and word(part, "type") in _IMAGE_PARTS for part in content
     )
 
 
@@ -112,6 +113,13 @@ def _tool_calls(entry: Object, at: str) -> tuple[ToolCall, ...]:
     return tuple(calls)
 
 
+def id_of(doc: Object, at: str) -> str | None:
+    """The id of a call or of an answer, which some hosts count instead of naming it."""
+    said = doc.get("id")
+    is_number = isinstance(said, int) and not isinstance(said, bool)
+    return str(said) if is_number else text(doc, "id", at) or None
+
+
 def tool_call(call: Object, at: str) -> ToolCall:
     """One call as the wire gives it, or a piece of one: arguments as text, or written as text."""
     spoken = object_(call, "function", at) or {}
@@ -120,7 +128,7 @@ def tool_call(call: Object, at: str) -> ToolCall:
         spoken = {"name": custom.get("name"), "arguments": custom.get("input")}
     arguments = spoken.get("arguments")
     return ToolCall(
-        id=text(call, "id", at) or None,
+        id=id_of(call, at),
         name=text(spoken, "name", at) or None,
         arguments=compact(arguments)
         if isinstance(arguments, dict)

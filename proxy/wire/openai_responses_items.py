@@ -61,7 +61,7 @@ class Output:
         kind = text(item, "type", at) or ""
         match kind:
             case "message":
-                self.has_unread |= item.get("role") not in {None, "assistant"}
+                self.has_unread |= item.get("role") not in (None, "assistant")
                 for part in content_parts(item, "content", at):
                     self._add_part(part, f"{at}.content[]")
             case "reasoning":
@@ -146,7 +146,7 @@ class GrowingItem:
 
     def is_of(self, kind: str | None) -> bool:
         """Whether this item was stated to be of a kind, or not stated at all."""
-        return self._stated.get("type") in {None, kind}
+        return self._stated.get("type") in (None, kind)
 
     def add(self, family: str, index: int, piece: str, logprobs: list[Object]) -> None:
         """Add a piece to one of the item's texts."""

@@ -18,6 +18,7 @@ from proxy.wire.document import (
     objects,
     read_object,
     text,
+    word,
 )
 from proxy.wire.prompt import content_parts, model_of, role_of
 
@@ -149,8 +150,8 @@ class _Prompt:
 
     def _message(self, parts: list[Object], at: str) -> Message:
         """The parts as a message of nobody yet; what they need of the provider is noted."""
-        texts = [text(part, "text", at) or "" for part in parts if part.get("type") in TEXT_PARTS]
-        self.has_images |= any(part.get("type") in _IMAGES for part in parts)
+        texts = [text(part, "text", at) or "" for part in parts if word(part, "type") in TEXT_PARTS]
+        self.has_images |= any(word(part, "type") in _IMAGES for part in parts)
         self.is_whole &= not any(part.get("file_id") for part in parts)
         return Message(role="", text="".join(texts), has_other_parts=len(texts) < len(parts))
 

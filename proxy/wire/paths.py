@@ -6,13 +6,21 @@ __all__ = ["deployment_of", "ends_with", "is_asked"]
 
 
 def ends_with(path: str, pattern: str) -> bool:
-    """Whether a canonical path ends in a pattern of whole segments; `*` stands for any one of them."""
+    """Whether a canonical path ends in a pattern of whole segments.
+
+    `*` stands for any one of them; `*:word` for one that ends in `:word`.
+    """
     wanted = pattern.split("/")[1:]
     segments = path.split("/")[1:]
     return len(segments) >= len(wanted) and all(
-        segment == name or (name == "*" and segment != "")
+        segment == name or (name.startswith("*") and _ends(segment, name[1:]))
         for segment, name in zip(segments[-len(wanted) :], wanted, strict=True)
     )
+
+
+def _ends(segment: str, rest: str) -> bool:
+    """Whether a segment is more than a rest that it ends in."""
+    return segment.endswith(rest) and len(segment) > len(rest)
 
 
 def is_asked(query: str, name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from urllib.parse import parse_qs
 
 from proxy.exchange import Request, RequestHead
-from proxy.wire.document import Object, compact, object_, read_object, text
+from proxy.wire.document import Object, compact, object_, read_object, text, word
 from proxy.wire.form import fields_of, is_form
 from proxy.wire.format import Reader
 from proxy.wire.paths import ends_with
@@ -118,7 +118,7 @@ class _Session:
 
     def keeps(self, message: Object) -> bool:
         self._learn(message)
-        return message.get("type") not in _UNSAID
+        return word(message, "type") not in _UNSAID
 
     def part_of(self, message: Object) -> Part | None:
         self._learn(message)
@@ -134,7 +134,7 @@ class _Session:
         return None if named is None else Part("go-on", named)
 
     def _learn(self, message: Object) -> None:
-        if message.get("type") in {"session.created", "session.updated", "session.update"}:
+        if word(message, "type") in {"session.created", "session.updated", "session.update"}:
             said = object_(message, "session") or {}
             self.model = text(said, "model") or self.model
 

@@ -59,6 +59,13 @@ _SAMPLING = frozenset(
 _PATH_NAMES_MODEL = frozenset({"bedrock.converse", "bedrock.invoke", "gemini.generateContent"})
 """Formats whose path holds a model and a verb, and so is proof enough beside any JSON object."""
 _SOCKET_METHODS = ("BidiGenerateContent", "BidiGenerateContentConstrained")
+_GENERATE = ("/generate", "/generate_stream")
+_RUNS = ("/threads/runs", "/runs")
+_GENERATING_ONLY = frozenset(
+    {"do_sample", "max_new_tokens", "repetition_penalty", "return_full_text", "typical_p"}
+)
+"""Names of parameters that nothing but a generating model has."""
+_GENERATING = _SAMPLING | _GENERATING_ONLY | {"details", "seed", "watermark"}
 _GRPC_METHODS = frozenset(
     {
         "BidiGenerateContent",
@@ -103,7 +110,8 @@ def shape_of_head(head: RequestHead, *, upgrade: str | None) -> Shape | None:
     """
     method = head.path.rpartition("/")[2]
     is_socket = (upgrade or "").lower() == "websocket"
-    if is_socket and (method == "realtime" or method.endswith(_SOCKET_METHODS)):
+    is_models = method == "realtime" or method.endswith(_SOCKET_METHODS)
+    if is_socket and (is_models or head.path.endswith("/v1/responses")):
         return Shape(operation="other", family="plain")
     is_grpc = (head.header("content-type") or "").lower().startswith("application/grpc")
     if is_grpc and method in _GRPC_METHODS:
@@ -124,7 +132,7 @@ def shape_of(head: RequestHead, body: bytes) -> Shape | None:
     for wire_format, operation in _claims(head):
         if _bears_out(doc, head, wire_format, operation):
             return Shape(operation=operation, family=family_of(wire_format.name))
-    return _shape_of_object(doc)
+    return _shape_of_served(head, doc) or _shape_of_object(doc)
 
 
 def _claims(head: RequestHead) -> Iterator[tuple[WireFormat, str]]:
@@ -160,14 +168,35 @@ def _bears_out(doc: Object, head: RequestHead, wire_format: WireFormat, operatio
     return is_named and not _ASKED.get(operation, _ASKED_ANYWHERE).isdisjoint(doc)
 
 
+def _shape_of_served(head: RequestHead, doc: Object) -> Shape | None:
+    """What a body is that names no model: a server has one, or an assistant has.
+
+    Text Generation Inference and vLLM take a prompt at a path of their own (TGI also at its root).
+    """
+    if head.path.endswith(_RUNS) and isinstance(doc.get("assistant_id"), str):
+        return Shape(operation="chat", family="openai")
+    said = next((doc[key] for key in ("inputs", "prompt") if isinstance(doc.get(key), str)), None)
+    if said is None:
+        return None
+    parameters = doc.get("parameters")
+    asked = doc.keys() | (parameters.keys() if isinstance(parameters, dict) else set())
+    is_generating = head.path.endswith(_GENERATE) and not asked.isdisjoint(_GENERATING)
+    is_bare = "inputs" in doc and not asked.isdisjoint(_GENERATING_ONLY)
+    is_tgi = is_bare or (head.path.endswith("/generate_stream") and "inputs" in doc)
+    return Shape(operation="completion", family="plain") if is_generating or is_tgi else None
+
+
 def _shape_of_object(doc: Object) -> Shape | None:
     """What a body is under a path that nobody knows."""
     if _has_contents(doc):
         return Shape(operation="chat", family="gemini")
     if not _names_model(doc):
         return None
-    if _is_conversation(doc) or _all_have(doc.get("input"), "role"):
+    given = doc.get("input")
+    if _is_conversation(doc) or _all_have(given, "role"):
         return Shape(operation="chat", family="openai")
+    if isinstance(given, dict) and _is_conversation(given):  # as DashScope nests it
+        return Shape(operation="chat", family="plain")
     is_asked = not _ASKED_ANYWHERE.isdisjoint(doc) and not _SAMPLING.isdisjoint(doc)
     return Shape(operation="completion", family="openai") if is_asked else None
 

@@ -133,6 +133,7 @@ GEMINI_STORED: tuple[WireFormat, ...] = (
     *_doors(_GEMINI, "other", "GET", "/cachedContents", "/cachedContents/*"),
     *_doors(_GEMINI, "other", "PATCH DELETE", "/cachedContents/*"),
     Plain("other", method="POST", suffixes=("/cachedContents",), name=_GEMINI, read=_read_cached),
+    *_doors(_GEMINI, "file", "GET", "/files/*:download", has_words=True),
     *_doors(_GEMINI, "file", "GET POST", "/files", "/fileSearchStores"),
     *_doors(_GEMINI, "file", "GET DELETE", "/files/*", "/fileSearchStores/*"),
     *_doors(_GEMINI, "file", "POST", "/fileSearchStores/*"),

@@ -1,6 +1,9 @@
 """A short run of the fuzzing harness over damaged transcripts, without atheris and always the same."""
 
+import json
 import random
+import re
+from typing import Any
 
 import pytest
 
@@ -8,6 +11,38 @@ from tests.fuzz.fuzz_wire import TYPES, one, seeds
 
 SEEDS = tuple(seeds())
 ROUNDS = 6
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Each value inside a document, as what holds it and its key there."""
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    found = [(value, key) for key in keys]
+    for key in keys:
+        if isinstance(value[key], dict | list):
+            found += _places(value[key])
+    return found
+
+
+def _mistyped(seed: bytes, chance: random.Random) -> bytes:
+    """A seed in which one value of one of its JSON objects is of another type."""
+    objects = [found for found in re.finditer(rb"\{[^\0\n]*\}", seed) if _is_object(found[0])]
+    if not objects:
+        return seed
+    found = chance.choice(objects)
+    doc = json.loads(found[0])
+    places = _places(doc)
+    if places:
+        holder, key = chance.choice(places)
+        holder[key] = chance.choice([{}, [], {"a": []}, [{}], 0, -1, 1.5, "", "a", True, None])
+    start, end = found.span()
+    return seed[:start] + json.dumps(doc).encode() + seed[end:]
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except ValueError:
+        return False
 
 
 def _damaged(seed: bytes, chance: random.Random) -> bytes:
@@ -37,6 +72,15 @@ def test_damaged_transcripts_are_read_or_refused(part: int) -> None:
     for seed in SEEDS[part::8]:
         for _ in range(ROUNDS):
             one(_damaged(seed, chance))
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_values_of_other_types_are_read_or_refused(part: int) -> None:
+    """Whatever stands where a format has a word, a count, an object or a list."""
+    chance = random.Random(part)
+    for seed in SEEDS[part::8]:
+        for _ in range(ROUNDS * 2):
+            one(_mistyped(seed, chance))
 
 
 def test_the_harness_plays_transcripts() -> None:

@@ -330,6 +330,42 @@ async def test_xais_batch_is_asked_as_responses_and_answered_as_chat(here: Site)
     assert desk.outcomes() == [ADMITTED, ADMITTED]
 
 
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        (["", "p2", "p3"], [ADMITTED, ADMITTED, ("upstream_failed", "no-result", None)]),
+        (["p3", "p2", ""], [ADMITTED, ADMITTED, ("upstream_failed", "no-result", None)]),
+        (["", "p3"], [ADMITTED, None, None]),
+        (["p3"], [None, None, None]),
+        (["", "p2"], [ADMITTED, ADMITTED, None]),
+    ],
+)
+async def test_xais_batch_is_open_until_each_of_its_pages_was_seen(
+    here: Site, pages: list[str], expected: list[object]
+) -> None:
+    """The last page alone ends nothing: what it does not hold may stand on one that nobody fetched."""
+    desk = Desk.of(here, "xai")
+    asked = [
+        {
+            "batch_request_id": name,
+            "batch_request": {"responses": {"model": "acme-1", "input": name}},
+        }
+        for name in ("a", "b", "c")
+    ]
+    await desk.ask("POST", "/v1/batches/b1/requests", {"batch_requests": asked}, answer=b"null")
+    state = {"batch_id": "b1", "state": {"num_requests": 3, "num_pending": 0}}
+    await desk.ask("GET", "/v1/batches/b1", answer=state)
+    held = {"": ("a", "p2"), "p2": ("b", "p3"), "p3": (None, None)}
+    for page in pages:
+        name, token = held[page]
+        result = {"response": {"chat_get_completion": chat("hallo")}}
+        found = [{"batch_request_id": name, "batch_result": result}] if name else []
+        query = f"?limit=1&pagination_token={page}" if page else "?limit=1"
+        answer = {"results": found, "pagination_token": token}
+        await desk.ask("GET", f"/v1/batches/b1/results{query}", answer=answer)
+    assert desk.outcomes() == expected
+
+
 async def test_geminis_results_stand_in_the_poll_twice(here: Site) -> None:
     """Told by their metadata, or by their place where they have none."""
     desk = Desk.of(here, "gemini")

@@ -119,7 +119,7 @@ def test_unknown_hosts_are_unlisted() -> None:
 
 def test_uncovered_paths_name_their_entry() -> None:
     """A registered host with a path outside the contract says whose it is, so it can be refused."""
-    found = REGISTRY.route(host="api.openai.com", port=443, target="/v1/assistants")
+    found = REGISTRY.route(host="api.openai.com", port=443, target="/v1/organization/users")
     assert isinstance(found, Unlisted)
     assert found.entry is not None
     assert found.entry.id == "openai-api"

@@ -1,11 +1,12 @@
 """xAI's batches: filled by a call of their own, asked in two shapes and answered in one."""
 
+import json
 from typing import Any
 
 import pytest
 
 from proxy.errors import WireError
-from proxy.exchange import RequestHead
+from proxy.exchange import RequestHead, ResponseHead
 from proxy.wire.batch_xai import XaiBatches
 
 FORM = XaiBatches()
@@ -68,7 +69,7 @@ def test_other_shapes_are_refused(doc: Any) -> None:
     [
         ({"num_requests": 0, "num_pending": 0}, None, ()),
         ({"num_requests": 2, "num_pending": 1}, "open", ()),
-        ({"num_requests": 2, "num_pending": 0}, "ended", ("b",)),
+        ({"num_requests": 2, "num_pending": 0}, "ended", ("b/1",)),
         ({}, None, ()),
         (None, None, ()),
     ],
@@ -81,11 +82,26 @@ def test_an_answer_says_how_a_batch_stands(
     assert (notice.batch, notice.state, notice.outputs) == ("b", said, outputs)
 
 
-def test_pages_say_whether_they_are_the_last() -> None:
-    """A token leads to the next one."""
-    assert not FORM.notice({"results": [], "pagination_token": "t"}).is_last
-    assert FORM.notice({"results": [], "pagination_token": None}).is_last
-    assert FORM.notice({}).batch is None
+def _read(query: str, token: str | None) -> tuple[str | None, tuple[str, ...]]:
+    reader = FORM.reader(RequestHead(method="GET", path="/v1/batches/b/results"))
+    reader.respond(ResponseHead(status=200))
+    reader.feed(json.dumps({"results": [], "pagination_token": token}).encode())
+    assert reader.finish(is_clean=True).answer.is_complete
+    return reader.part(query), reader.notice.outputs
+
+
+def test_pages_name_the_next() -> None:
+    """What a page names is what the call that fetches it brings; the last one names none."""
+    part, (second,) = _read("limit=1", "t/=")
+    assert part == "b/1"
+    assert _read("limit=1&pagination_token=t%2F%3D", "u") == (second, _read("", "u")[1])
+    assert _read("pagination_token=u", None)[1] == ()
+    assert len({part, second, _read("", "u")[1][0]}) == 3
+
+
+def test_pages_hold_results() -> None:
+    """A page says nothing of its batch but them."""
+    assert FORM.notice({"results": []}).batch is None
     assert FORM.results({"results": [{"batch_request_id": "a"}]}) == [{"batch_request_id": "a"}]
 
 

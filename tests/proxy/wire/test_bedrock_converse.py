@@ -1,6 +1,7 @@
 """Converse beyond the transcripts: what is malformed is refused or kept out."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -62,3 +63,12 @@ def test_metadata_before_the_stop_is_not_the_end() -> None:
         parts.event(event)
         ended.append(parts.is_terminal)
     assert ended == [False, True]
+
+
+@pytest.mark.parametrize("field", ["name", "toolUseId"])
+@pytest.mark.parametrize("value", [1.5, {}, [], True])
+def test_a_call_that_cannot_be_told_is_refused_as_it_comes(field: str, value: Any) -> None:
+    """Not when the answer is asked for: `finish` raises nothing."""
+    with pytest.raises(WireError) as caught:
+        ConverseAssembly().take("contentBlockStart", {"start": {"toolUse": {field: value}}})
+    assert caught.value.code == "wrong-type"

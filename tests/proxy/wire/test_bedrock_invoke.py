@@ -53,3 +53,11 @@ def test_prompts_of_every_vendor(doc: object, texts: list[str]) -> None:
     """Whatever key the vendor keeps it under."""
     request = read_invoke(json.dumps(doc).encode(), BLANK)
     assert [message.text for message in request.messages] == texts
+
+
+@pytest.mark.parametrize("kind", [{"input_tokens": 3}, [], 7, None])
+def test_a_type_that_is_no_word_is_no_vendors(kind: object) -> None:
+    """Fuzzing found that an object under `type` raised something else than an error of the wire."""
+    parts = InvokeAssembly()
+    parts.document(json.loads(json.dumps({"i": "", "type": kind})))
+    assert parts.problem == "unread-part"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.errors import WireError
 from proxy.exchange import Json
 from proxy.wire import document
-from proxy.wire.document import MAX_DEPTH, compact, read_object
+from proxy.wire.document import MAX_DEPTH, compact, read_object, word
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -151,3 +151,11 @@ def test_fields_of_another_kind(getter: Getter, value: Json, message: str) -> No
     assert (caught.value.code, caught.value.message) == ("wrong-type", message)
     assert caught.value.where.startswith("$.a")
     assert caught.value.help
+
+
+@pytest.mark.parametrize("value", [None, 1, True, {}, [], {"a": 1}])
+def test_a_word_is_text_or_nothing(value: Json) -> None:
+    """What is compared with known words may be of any type, and is then none of them."""
+    assert word({"kind": "text"}, "kind") == "text"
+    assert word({"kind": value}, "kind") is None
+    assert word({}, "kind") is None

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.exchange import Exchange, RequestHead, ResponseHead
+from proxy.wire.openai_answer import ChatAssembly
 from proxy.wire.openai_chat import OpenAIChat
+from proxy.wire.sse import Event
 from tests.proxy.wire import playback
 
 CASES = playback.cases("openai.chat")
@@ -90,3 +92,17 @@ def test_text_is_bounded_by_the_bytes_fed() -> None:
         exchange = playback.play(case, [])
         kept = sum(len(c.text) + len(c.reasoning) for c in exchange.answer.choices)
         assert kept <= len(case.answer)
+
+
+def test_pieces_may_stand_under_message() -> None:
+    """Where a host is known to stream so; elsewhere a message repeats the whole text so far."""
+    said = ("He", "He", "y")
+    texts = []
+    for has_pieces in (True, False):
+        parts = ChatAssembly()
+        parts.has_message_pieces = has_pieces
+        for piece in said:
+            doc = {"choices": [{"index": 0, "message": {"content": piece}}]}
+            parts.event(Event("", json.dumps(doc), ""))
+        texts.append(parts.choices()[0].text)
+    assert texts == ["HeHey", "y"]

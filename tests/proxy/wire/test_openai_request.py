@@ -142,7 +142,7 @@ def test_a_call_may_be_partial() -> None:
         ({"messages": [{"content": "Hi"}]}, "missing-role", "$.messages[0].role"),
         ({"messages": [{"role": "user", "content": {}}]}, "wrong-type", "$.messages[0].content"),
         ({"messages": [{"role": "user", "content": ["x"]}]}, "wrong-type", "$.messages[0].content[0]"),
-        ({"messages": [{"role": "a", "tool_calls": [{"id": 1}]}]}, "wrong-type", "$.messages[0].tool_calls[0].id"),
+        ({"messages": [{"role": "a", "tool_calls": [{"id": [1]}]}]}, "wrong-type", "$.messages[0].tool_calls[0].id"),
         ({"stream": "yes"}, "wrong-type", "$.stream"),
         ({"n": -1}, "wrong-type", "$.n"),
         ({"max_tokens": 1.5}, "wrong-type", "$.max_tokens"),

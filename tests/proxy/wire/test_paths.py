@@ -18,6 +18,9 @@ from proxy.wire.paths import deployment_of, ends_with, is_asked
         ("/v1/responses//cancel", "/responses/*/cancel", False),
         ("/cancel", "/responses/*/cancel", False),
         ("/", "/responses", False),
+        ("/v1/files/f:download", "/files/*:download", True),
+        ("/v1/files/f:other", "/files/*:download", False),
+        ("/v1/files/:download", "/files/*:download", False),
     ],
 )
 def test_patterns(path: str, pattern: str, does: bool) -> None:  # noqa: FBT001 - a column of the table

@@ -4,6 +4,7 @@ import pytest
 
 from proxy.errors import WireError
 from proxy.exchange import Headers, Request, RequestHead, ResponseHead, TeacherError
+from proxy.wire.dialects import format_for
 from proxy.wire.plain import ModelCall, Plain
 from proxy.wire.reading import NO_RESPONSE
 
@@ -139,3 +140,22 @@ def test_an_answer_with_words_is_unread() -> None:
     exchange = reader.finish(is_clean=True)
     assert exchange.request.wire_format == "acme.stored"
     assert (exchange.answer.problem, exchange.answer.is_complete) == ("unread-answer", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "operation"),
+    [
+        ("cohere.v2", "/v2/embed", "embedding"),
+        ("cohere.v2", "/v1/rerank", "rerank"),
+        ("cohere.v2", "/v1/tokenize", "count-tokens"),
+        ("ollama.chat", "/api/embed", "embedding"),
+        ("ollama.chat", "/api/embeddings", "embedding"),
+    ],
+)
+def test_figures_are_asked_of_a_model(name: str, path: str, operation: str) -> None:
+    """Rules can look at its name, though nothing of the answer is read."""
+    head = RequestHead(method="POST", path=path)
+    found = format_for(head, [name])
+    assert found is not None
+    request = found.reader(head).request(b'{"model": "small-1"}')
+    assert (request.model_asked, request.operation) == ("small-1", operation)
