@@ -1,8 +1,9 @@
 """The whole check of a bundle: lints, tests, coverage and mutation score, as one list of findings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from policies.bundle import Bundle
 from policies.diagnostics import Diagnostic, Severity, quoted
@@ -12,6 +13,8 @@ from policies.mutants import Mutation, Survivor, mutate
 from policies.testing import CaseResult, Report, is_of_library, run_suites
 
 __all__ = ["Checked", "check"]
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,16 @@ class Checked:
         return self.bundle is not None and not self.errors
 
 
-def check(bundle: Bundle, *, on: datetime, is_mutated: bool = True) -> Checked:
+def check(
+    bundle: Bundle,
+    *,
+    on: datetime,
+    is_mutated: bool = True,
+    resting: Mapping[str, int] = _NONE,
+) -> Checked:
     """What is to be said of a bundle as of an instant.
+
+    `resting` says how many admitted examples rest on a grant, by its id, where a ledger knows.
 
     `is_mutated` is whether the rules are changed one by one to see whether the tests notice, which
     takes longer than all the rest.
@@ -47,7 +58,7 @@ def check(bundle: Bundle, *, on: datetime, is_mutated: bool = True) -> Checked:
     mutation = mutate(_own(bundle)) if is_mutated else None
     found = [
         *bundle.warnings,
-        *lint(bundle, on=on, untested=report.unhit_rules, idle=report.idle),
+        *lint(bundle, on=on, untested=report.unhit_rules, idle=report.idle, resting=resting),
         *(_failure(result, excerpts) for result in report.failures),
         *(_survivor(each, excerpts) for each in _listed(report, mutation)),
     ]

@@ -300,6 +300,12 @@ _CODES: tuple[Code, ...] = (
         "No verdict changes by this: the rule holds until it is edited.",
     ),
     _warning(
+        "silent",
+        "an answer on record that no policy speaks for",
+        "At the response and dataset gates silence means no: the host, the model and the router, if there is one, must each say permit.",
+        "`inbond policy check` asks the ledger of a workspace who answered, and names each that no rule of the policies could let train.",
+    ),
+    _warning(
         "stale",
         "a text whose review is due",
         "Past `review_by` the permits that rest on a text alone count as review, until somebody read it again.",

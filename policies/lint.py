@@ -1,7 +1,8 @@
 """What loads and is still wrong: findings beyond the shapes and links of the files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from policies.bundle import Bundle
 from policies.clashes import Clash, name_clashes
@@ -11,10 +12,11 @@ from policies.model import Case, Effect, Gate, Grant, Layer, Rule
 from policies.overlap import can_hold, meet
 from policies.redundancy import Covered, covered_rules, is_ever_in_force
 
-__all__ = ["lint"]
+__all__ = ["ending", "lint"]
 
 _SOON = timedelta(days=30)
 _LONG_AGO = timedelta(days=180)
+_NONE: Mapping[str, int] = MappingProxyType({})
 _ORGANISATION = frozenset({Layer.ORGANISATION})
 _WHERE_SILENCE_FORBIDS = frozenset({Gate.RESPONSE, Gate.DATASET})
 _VERBS = {
@@ -30,10 +32,12 @@ def lint(
     on: datetime,
     untested: Iterable[str] = (),
     idle: Iterable[Case] = (),
+    resting: Mapping[str, int] = _NONE,
 ) -> tuple[Diagnostic, ...]:
     """What a person should look at, as of an instant, in the order of the files.
 
-    `untested` are ids of rules that no test case reaches, `idle` the cases that silence answers.
+    `untested` are ids of rules that no test case reaches, `idle` the cases that silence answers,
+    `resting` how many admitted examples rest on a grant, by its id.
     """
     excerpts = Excerpts(bundle.documents)
     found = [
@@ -42,7 +46,7 @@ def lint(
         *(_clash(clash, excerpts) for clash in name_clashes(bundle.rules)),
         *_grants(bundle, excerpts),
         *_reviews(bundle, excerpts, on),
-        *_ends(bundle, excerpts, on),
+        *_ends(bundle, excerpts, on, resting),
         *(_idle(case, excerpts) for case in idle),
     ]
     return tuple(sorted(found, key=lambda each: (str(each.place.file), each.place.line, each.code)))
@@ -215,20 +219,43 @@ def _reviews(bundle: Bundle, excerpts: Excerpts, on: datetime) -> Iterator[Diagn
             )
 
 
-def _ends(bundle: Bundle, excerpts: Excerpts, on: datetime) -> Iterator[Diagnostic]:
-    for grant in bundle.grants:
+def ending(bundle: Bundle, on: datetime) -> tuple[Grant, ...]:
+    """The grants in effect that end within 30 days of an instant, or have ended."""
+    return tuple(
+        grant
+        for grant in bundle.grants
+        if grant.in_force.until is not None
+        and grant.in_force.until - on <= _SOON
+        and grant.is_approved
+        and not grant.is_revoked
+        # One that counts as of the exchange keeps lifting for the exchanges of its time.
+        and (grant.in_force.until > on or grant.as_of != "exchange")
+    )
+
+
+def _ends(
+    bundle: Bundle, excerpts: Excerpts, on: datetime, resting: Mapping[str, int]
+) -> Iterator[Diagnostic]:
+    for grant in ending(bundle, on):
         until = grant.in_force.until
-        if until is None or not grant.is_approved or grant.is_revoked or until - on > _SOON:
-            continue
-        if until <= on and grant.as_of == "exchange":
-            continue  # it keeps lifting for the exchanges of its time
+        assert until is not None  # noqa: S101 - or it would not end
         end = f"ends in {_days(until - on)}" if until > on else "has ended"
         yield excerpts.warning(
             "expires",
             grant.where,
-            f"the grant {quoted(grant.id)} {end}",
+            f"the grant {quoted(grant.id)} {end}{_weight(resting.get(grant.id, 0))}",
             "renew it, or remove it once nothing depends on it",
         )
+
+
+def _weight(examples: int) -> str:
+    if not examples:
+        return ""
+    return (
+        f"; {examples:,} admitted examples depend on it"
+        if examples > 1
+        else "; 1 admitted example depends on it"
+    )
 
 
 def _days(span: timedelta) -> str:

@@ -19,7 +19,8 @@ __all__ = [
     "packed",
 ]
 
-type Scalar = bool | int | str | datetime | None
+type Scalar = bool | int | float | str | datetime | None
+"""Fractions where the reader was asked for them: no policy has one."""
 type Node = Leaf | Items | Fields
 type At = int
 

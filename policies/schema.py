@@ -90,7 +90,7 @@ def _definitions() -> _Json:
         "given": _given(),
         "condition": _condition(),
         "tests": _tests(),
-        **{f"test {spec.name}": _test(spec) for spec in CATALOGUE.values()},
+        **{f"test-{spec.name}": _test(spec) for spec in CATALOGUE.values()},
     }
 
 
@@ -150,7 +150,7 @@ def _tests() -> _Json:
     """A mapping of facts to what is tested."""
     counter = _tested(FactType.NUMBER, _NUMBER)
     return {
-        **_closed({spec.name: _refer(f"test {spec.name}") for spec in CATALOGUE.values()}),
+        **_closed({spec.name: _refer(f"test-{spec.name}") for spec in CATALOGUE.values()}),
         "patternProperties": {_COUNTER: {**_described("a counter of this file"), **counter}},
         "minProperties": 1,
     }

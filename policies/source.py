@@ -15,7 +15,7 @@ from yaml._yaml import CParser
 from policies.diagnostics import Findings, Span, quoted
 from policies.nodes import TO_THE_END, At, Fields, Items, Keys, Leaf, Node, Page, Scalar, packed
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "decode", "parse", "split_lines"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "decode", "parse", "parse_node", "split_lines"]
 
 MAX_BYTES = 1 << 20
 """The largest policy file, in bytes."""
@@ -23,6 +23,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 """How deep lists and mappings may nest."""
 
+_BOM = "\ufeff"
 _START: At = 1
 """The first character of a file."""
 
@@ -76,24 +77,35 @@ def parse(file: str, text: str, findings: Findings) -> Fields | None:
 
     Positions count characters, and a byte order mark counts for nothing.
     """
-    text = text.removeprefix("\ufeff")
+    before = findings.count
+    root = parse_node(file, text, findings)
+    if isinstance(root, Fields):
+        return root
+    if findings.count == before:
+        found = "the file is empty" if root is None else "a policy file is a mapping"
+        first = split_lines(text.removeprefix(_BOM))[0]
+        findings.error("kind", found, Span(file, 1, 1, 1, first), "start it with `inbond: 1`")
+    return None
+
+
+def parse_node(
+    file: str, text: str, findings: Findings, *, has_fractions: bool = False
+) -> Node | None:
+    """What a YAML text holds; None where that is nothing, and, with findings, where it is not sound.
+
+    With `has_fractions` a number such as `1.5` is one, and else it is a finding.
+    """
+    text = text.removeprefix(_BOM)
     page = Page(file, split_lines(text))
     if not _is_readable(page, text, findings):
         return None
-    builder = _Builder(page, findings)
+    builder = _Builder(page, findings, has_fractions=has_fractions)
     before = findings.count
     try:
         builder.run(CParser(text))
     except YAMLError as error:
         builder.syntax(error)
-    if findings.count > before:
-        return None
-    root = builder.root
-    if isinstance(root, Fields):
-        return root
-    found = "the file is empty" if root is None else "a policy file is a mapping"
-    findings.error("kind", found, page.span(_START), "start it with `inbond: 1`")
-    return None
+    return builder.root if findings.count == before else None
 
 
 def split_lines(text: str) -> list[str]:
@@ -108,7 +120,7 @@ def _is_readable(page: Page, text: str, findings: Findings) -> bool:
         start = len(before[-1])
         findings.error(
             "encoding",
-            f"character U+{ord(bad[0]):04X} cannot stand in a policy file",
+            f"character U+{ord(bad[0]):04X} cannot stand in YAML",
             page.span(packed(len(before) - 1, start, start + 1)),
             "remove it",
         )
@@ -150,9 +162,10 @@ class _StopReading(Exception):  # noqa: N818 - control flow inside this module
 class _Builder:
     """Builds nodes from libyaml's events, without recursion."""
 
-    def __init__(self, page: Page, findings: Findings) -> None:
+    def __init__(self, page: Page, findings: Findings, *, has_fractions: bool) -> None:
         self._page = page
         self._findings = findings
+        self._has_fractions = has_fractions
         self._open: list[_Open] = []
         self._documents = 0
         self.root: Node | None = None
@@ -321,13 +334,18 @@ class _Builder:
             return self._integer(raw, at)
         if _DATE.fullmatch(raw) or _INSTANT.fullmatch(raw):
             return self._instant(raw, at)
-        if _FLOAT.fullmatch(raw):
-            self._refuse(
-                "number",
-                f"{quoted(raw)} is not a whole number",
-                at,
-                "put it in quotes if it is text",
-            )
+        return self._fraction(raw, at) if _FLOAT.fullmatch(raw) else raw
+
+    def _fraction(self, raw: str, at: At) -> float | str:
+        """A number that is not whole; text where nothing counts with it, as with `.inf`."""
+        if self._has_fractions:
+            return float(raw) if raw[-1].isdigit() or raw[-1] == "." else raw
+        self._refuse(
+            "number",
+            f"{quoted(raw)} is not a whole number",
+            at,
+            "put it in quotes if it is text",
+        )
         return raw
 
     def _integer(self, raw: str, at: At) -> int:

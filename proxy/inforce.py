@@ -5,7 +5,6 @@ decision can be made again from the documents stored beside the log (design §5)
 """
 
 import json
-from hashlib import sha256
 from typing import TypedDict
 
 from policies.bundle import Bundle, bundle_of, load_bundle
@@ -108,9 +107,7 @@ def put_in_force(log: Log, bundle: Bundle, actor: str) -> bool:
         actor=actor,
         bundle=bundle.digest,
         meaning=bundle.meaning,
-        files={path: sha256(text.encode()).hexdigest() for path, text in bundle.documents.items()},
         overrides=list(bundle.overrides),
-        approvals=sorted(bundle.approvals),
         nonce=new_nonce(),
     )
     written = Document(digest=bundle.digest, kind="policy", content=_document(bundle))

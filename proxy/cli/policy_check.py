@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +20,9 @@ from policies.sarif import sarif
 from proxy.cli.render import json_option, note, print_record
 from proxy.clock import utc_now
 from proxy.store.records import Approvals
+
+if TYPE_CHECKING:
+    from proxy.cli.policy_record import Recorded
 
 __all__ = ["check_command"]
 
@@ -68,35 +73,21 @@ def _check(directory: Path | None, organisation: str | None, *, is_mutated: bool
             bundle = _load(directory, organisation)
         except PolicyError as error:
             return Checked(findings=error.diagnostics)
-        checked = check(bundle, on=utc_now(), is_mutated=is_mutated)
-        moved = () if directory is None else _drifted(bundle, directory)
-    if not moved:
+        at = utc_now()
+        told = _on_record(bundle, directory, at)
+        checked = check(bundle, on=at, is_mutated=is_mutated, resting=told.resting)
+    if not told.findings:
         return checked
-    found = sorted((*checked.findings, *moved), key=lambda each: (each.place.file, each.place.line))
-    return replace(checked, findings=tuple(found))
+    found = (*checked.findings, *told.findings)
+    ordered = sorted(found, key=lambda each: (each.place.file, each.place.line))
+    return replace(checked, findings=tuple(ordered))
 
 
-def _drifted(bundle: Bundle, directory: Path) -> tuple[Diagnostic, ...]:
-    """What the workspace's ledger says of the clauses that rules cite; nothing without one."""
-    import os
+def _on_record(bundle: Bundle, directory: Path | None, at: datetime) -> "Recorded":
+    """What the workspace's ledger says of its policies."""
+    from proxy.cli.policy_record import Recorded, on_record
 
-    from proxy.cli.policy_drift import drifted_rules
-    from proxy.errors import TermsError
-    from proxy.route import TeacherSettings
-    from proxy.settings import FILE_NAME, load_settings
-    from proxy.store.session import open_database
-
-    if not (directory / FILE_NAME).exists():
-        return ()
-    settings = load_settings(directory, os.environ, TeacherSettings)
-    database = open_database(settings.database, directory=settings.directory)
-    try:
-        return drifted_rules(bundle, database, settings.directory / "terms")
-    except TermsError as error:
-        note(f"the texts of terms were not looked at: {error.message}; {error.help}")
-        return ()
-    finally:
-        database.close()
+    return Recorded() if directory is None else on_record(bundle, directory, at)
 
 
 @contextmanager

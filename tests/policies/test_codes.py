@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "policies").glob("*.py"), *(ROOT / "proxy" / "cli").glob("policy*.py")]
 NOTING = {"error", "warning", "_refuse", "_add"}
 SLUG = re.compile(r"[a-z]+(-[a-z0-9]+)*")
-FILES = {"drifted", "outside", "unreadable"}
+FILES = {"drifted", "outside", "silent", "unreadable"}
 TEXTS = sorted(examples().keys() - FILES)
 ALSO = {"too-many": {"missing-key"}}
 """What an example brings along of necessity."""

@@ -6,7 +6,7 @@ import pytest
 
 from policies.bundle import bundle_of
 from policies.diagnostics import Severity, render
-from policies.lint import lint
+from policies.lint import ending, lint
 from policies.testing import run_suites
 from tests.policies.acme import (
     DOCUMENTS,
@@ -304,3 +304,22 @@ def test_one_day_is_one_day() -> None:
     assert found.message == "the grant `acme-letter` ends in 8 days"
     found, *_ = lint(approved(DOCUMENTS), on=datetime(2027, 2, 28, tzinfo=UTC))
     assert found.message == "the grant `acme-letter` ends in 1 day"
+
+
+def test_what_depends_on_a_grant_is_told_with_its_end() -> None:
+    """A ledger's number stands beside the end of its grant, in the singular where it is one."""
+    on = datetime(2027, 2, 21, tzinfo=UTC)
+    for count, words in (
+        (4120, "; 4,120 admitted examples depend on it"),
+        (1, "; 1 admitted example depends on it"),
+        (0, ""),
+    ):
+        (found,) = lint(approved(DOCUMENTS), on=on, resting={"acme-letter": count})
+        assert found.message == f"the grant `acme-letter` ends in 8 days{words}"
+
+
+def test_the_grants_that_end_are_those_whose_end_is_told() -> None:
+    """Approved ones within thirty days of their end, or past it."""
+    bundle = approved(DOCUMENTS)
+    assert ending(bundle, datetime(2027, 1, 29, tzinfo=UTC)) == ()
+    assert ending(bundle, datetime(2027, 1, 30, tzinfo=UTC)) == bundle.grants

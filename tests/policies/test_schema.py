@@ -118,7 +118,7 @@ def test_every_key_and_fact_is_explained() -> None:
     tests = definitions["tests"]["properties"]
     assert tests.keys() == CATALOGUE.keys()
     for name, spec in CATALOGUE.items():
-        assert spec.doc in definitions[f"test {name}"]["description"]
+        assert spec.doc in definitions[f"test-{name}"]["description"]
         assert spec.doc in definitions["given"]["properties"][name]["description"]
 
 

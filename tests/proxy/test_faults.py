@@ -114,7 +114,7 @@ def test_what_has_no_place_of_its_own_is_reported_around_it() -> None:
     source = Source(document=document, variables={})
     inside = source.error(("inner", "gone", 3), "m", fix="", code="c", is_key=False)
     outside = source.error(("gone",), "m", fix="", code="c", is_key=True)
-    assert (inside.where, outside.where) == ("f.yaml:1:8", "f.yaml:1:1")
+    assert (inside.where, outside.where) == ("f.yaml:1:9", "f.yaml:1:1")
 
 
 def test_the_first_error_carries_the_others() -> None:

@@ -10,8 +10,10 @@ from sqlalchemy import delete, update
 from policies.bundle import bundle_of
 from proxy.errors import LedgerError
 from proxy.inforce import bundle_at, bundle_in_force, put_in_force, workspace_bundle
+from proxy.ledger.closure import policy_digest
 from proxy.ledger.entry import PolicyEntry, TermsEntry
 from proxy.settings import Settings
+from proxy.store.log import leaf_of
 from proxy.store.queries import documents, entries
 from proxy.store.tables import DocumentRow
 from tests.policies.acme import DOCUMENTS, GRANT, HOUSE, ORGANISATION, approved, digest
@@ -58,7 +60,7 @@ def test_every_digest_on_record_opens(ledger: Ledger) -> None:
         assert isinstance(terms, TermsEntry)
         assert isinstance(policy, PolicyEntry)
         stored = documents(connection, [terms.digest, policy.bundle, digest(GRANT)])
-    assert policy.files == {path: digest(text) for path, text in DOCUMENTS.items()}
+    assert policy_digest(stored[policy.bundle].content) == policy.bundle
     assert sha256(stored[terms.digest].content).hexdigest() == terms.digest
     assert stored[digest(GRANT)].content == GRANT.encode()
     assert stored[policy.bundle].kind == "policy"
@@ -77,6 +79,23 @@ def test_terms_are_recorded_once(ledger: Ledger) -> None:
     assert _kinds(ledger) == ["terms", "policy", "policy"]
     assert bundle_in_force(ledger.database).digest == second.digest
     assert bundle_at(ledger.database, first.digest).digest == first.digest
+
+
+def test_no_number_of_files_is_too_many(ledger: Ledger) -> None:
+    """A bundle of a thousand files and approvals has a leaf like any other, and opens by its digest."""
+    many = {
+        f"organisation/house-{at}.yaml": HOUSE.replace("house-rules", f"house-{at}").replace(
+            "per-day", f"per-day-{at}"
+        )
+        for at in range(600)
+    }
+    more = frozenset(digest(str(number)) for number in range(1_000))
+    bundle = bundle_of({**DOCUMENTS, **many}, organisation=ORGANISATION, approvals=more)
+    assert put_in_force(ledger.log, bundle, "user:one")
+    assert bundle_in_force(ledger.database).documents == bundle.documents
+    with ledger.database.read() as connection:
+        policy = [stored.entry for stored in entries(connection)][-1]
+    assert len(leaf_of(policy)) < 1_000
 
 
 def test_without_policies_nothing_is_in_force(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.yamlfile import FileError, Place, read_document, read_scalar, read_value
+from proxy.yamlfile import FileError, Place, read_document, read_value, text_of
 
 
 @pytest.mark.parametrize(
@@ -21,20 +21,26 @@ from proxy.yamlfile import FileError, Place, read_document, read_scalar, read_va
         ("on", "on"),
         ("12", 12),
         ("-7", -7),
+        ("0x10", 16),
         ("1_000", 1000),
         ("33_554_432", 33554432),
         ("1__0", "1__0"),
-        ("9" * 19, 1e19),
         ("1.5", 1.5),
+        ("2.", 2.0),
         ("1e3", 1000.0),
+        (".inf", ".inf"),
+        (".nan", ".nan"),
+        ("'1.5'", "1.5"),
         ("2026-01-01", "2026-01-01"),
+        ("2026-01-01T00:00Z", "2026-01-01T00:00Z"),
         ("12:30", "12:30"),
     ],
 )
-def test_plain_scalars_are_yaml_1_2(text: str, value: object) -> None:
-    """Plain scalars follow the YAML 1.2 core schema, so `yes` and `12:30` are text."""
-    assert read_scalar(text) == value
-    assert type(read_scalar(text)) is type(value)
+def test_scalars_are_yaml_1_2(text: str, value: object) -> None:
+    """They follow the YAML 1.2 core schema, so `yes` and `12:30` are text; so are dates, in settings."""
+    found = read_document(f"a: {text}", "x.yaml").value["a"]
+    assert found == value
+    assert type(found) is type(value)
 
 
 def test_every_key_and_value_has_a_place() -> None:
@@ -54,27 +60,57 @@ def test_a_value_may_have_any_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "where"),
+    ("text", "code", "where"),
     [
-        ("a: 1\nb: 2\na: 3\n", "`a` is given twice; the first is on line 1", "x.yaml:3:1"),
-        ("a: &x 1\n", "an anchor or alias stands here", "x.yaml:1:4"),
-        ("a: *x\n", "an anchor or alias stands here", "x.yaml:1:4"),
-        ("a: !env HOME\n", "the tag `!env` stands here", "x.yaml:1:4"),
-        ("? [a]\n: b\n", "a key must be a word", "x.yaml:1:3"),
-        ("- a\n", "the file is not a mapping", "x.yaml:1:1"),
-        ("a: 1\n---\nb: 2\n", "a second document starts here", "x.yaml:2:1"),
-        ("a: [1\n", "this is not YAML: did not find expected ',' or ']'", "x.yaml:2:1"),
-        ("a: \x00", "this is not YAML: a control character stands in the file", "x.yaml:1:1"),
-        ("a: " + "[" * 80 + "]" * 80, "the file is nested too deep", "x.yaml:1:68"),
+        ("a: 1\nb: 2\na: 3\n", "duplicate-key", "x.yaml:3:1"),
+        ("a: &x 1\n", "alias", "x.yaml:1:4"),
+        ("a: *x\n", "alias", "x.yaml:1:4"),
+        ("a: !env HOME\n", "tag", "x.yaml:1:4"),
+        ("<<: {}\n", "merge-key", "x.yaml:1:1"),
+        ("? [a]\n: b\n", "yaml", "x.yaml:1:3"),
+        ("- a\n", "kind", "x.yaml:1:1"),
+        ("a: 1\n---\nb: 2\n", "documents", "x.yaml:2:1"),
+        ("a: [1\n", "yaml", "x.yaml:2:1"),
+        ("a: \x00", "encoding", "x.yaml:1:4"),
+        ("a: " + "9" * 19, "number", "x.yaml:1:4"),
+        ("a: " + "[" * 80 + "]" * 80, "too-deep", "x.yaml:1:35"),
+        ("a: '" + "x" * 2**20 + "'", "too-large", "x.yaml:1:1"),
     ],
 )
-def test_what_is_left_out_of_yaml_is_refused(text: str, message: str, where: str) -> None:
-    """What inbond leaves out of YAML is refused with its place and a fix."""
+def test_what_is_left_out_of_yaml_is_refused(text: str, code: str, where: str) -> None:
+    """What is refused in a policy file is refused in settings: the same code, its place and a fix."""
     with pytest.raises(FileError) as caught:
         read_document(text, "x.yaml")
-    assert (caught.value.message, caught.value.where) == (message, where)
+    assert (caught.value.code, caught.value.where) == (code, where)
     assert caught.value.help
-    assert caught.value.code == "yaml"
+    assert "polic" not in f"{caught.value.message} {caught.value.help}"
+
+
+def test_one_reading_finds_every_fault() -> None:
+    """The first error of a file has the others with it."""
+    with pytest.raises(FileError) as caught:
+        read_document("a: &x 1\nb: !t 2\na: 3\n", "x.yaml")
+    found = (caught.value, *caught.value.also)
+    assert [each.code for each in found] == ["alias", "tag", "duplicate-key"]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "where"),
+    [
+        (b"a: 1\nb: \xff\n", "encoding", "x.yaml:2:4"),
+        (b" " * (2**20 + 1), "too-large", "x.yaml:1:1"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(data: bytes, code: str, where: str) -> None:
+    """What is not UTF-8, and what no settings are as large as, is refused with its place."""
+    with pytest.raises(FileError) as caught:
+        text_of(data, "x.yaml")
+    assert (caught.value.code, caught.value.where) == (code, where)
+
+
+def test_bytes_are_the_text_they_say() -> None:
+    """A file of settings is UTF-8."""
+    assert text_of("a: ü\n".encode(), "x.yaml") == "a: ü\n"
 
 
 def test_an_error_shows_its_line() -> None:
