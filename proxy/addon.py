@@ -30,6 +30,7 @@ from proxy.engine_messages import (
 from proxy.engine_websocket import Heard
 from proxy.exchange import Outcome
 from proxy.gate import (
+    BeyondParent,
     Delivered,
     Forward,
     GateKeeper,
@@ -69,6 +70,7 @@ class Addon:
         self._timeout_s = upstream_timeout_s
         self._calls: dict[str, EngineCall] = {}
         self._passed: set[str] = set()
+        self._beyond: set[str] = set()
         self._dialling: Counter[str] = Counter()
 
     # What the engine asks.
@@ -87,6 +89,10 @@ class Addon:
     def is_passed(self, client: str) -> bool:
         """Whether the client's tunnel is carried unopened."""
         return client in self._passed
+
+    def is_beyond(self, client: str) -> bool:
+        """Whether the parent proxy is asked for the way of the client's unopened tunnel."""
+        return client in self._beyond
 
     def forward_of(self, flow: HTTPFlow) -> Forward | None:
         """Where the gate lets this call go; None: nowhere, and nothing may be dialled."""
@@ -130,6 +136,12 @@ class Addon:
         if call and not call.outcome:
             call.outcome = outcome
 
+    def explain(self, flow: HTTPFlow, excuse: str | None) -> None:
+        """Note what to tell the client of a call that fails, unless we have ended it ourselves."""
+        call = self._calls.get(flow.id)
+        if call and excuse and not call.outcome:
+            call.excuse = excuse
+
     # Connections.
 
     async def http_connect(self, flow: HTTPFlow) -> None:
@@ -144,12 +156,15 @@ class Addon:
             elif verdict.carried_to is not None and not is_gone(flow):
                 flow.request.data.host, flow.request.data.port = verdict.carried_to
                 self._passed.add(client)
+                if isinstance(verdict.carried_to, BeyondParent):
+                    self._beyond.add(client)
         except Exception as error:  # noqa: BLE001 - a hook is a rim: whatever breaks here refuses
             flow.response = self._broken("http_connect", error, None)
 
     def client_disconnected(self, client: Client) -> None:
         """Forget the client; its calls end through their own hooks."""
         self._passed.discard(client.id)
+        self._beyond.discard(client.id)
         try:
             self._gate.disconnect(client.id)
         except Exception as error:  # noqa: BLE001 - a hook is a rim

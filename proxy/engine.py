@@ -17,15 +17,18 @@ from mitmproxy.addons import core, disable_h2c, next_layer, proxyserver
 from mitmproxy.connection import Connection
 from mitmproxy.http import HTTPFlow, MessageData
 from mitmproxy.net.tls import starts_like_tls_record
-from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import Layer, NextLayer
 from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.http import HTTPMode
 
 from proxy.addon import Addon
 from proxy.engine_layers import BondHttpLayer
 from proxy.engine_modes import BondMode, Hook, Instance, Site, Tls
+from proxy.engine_parent import carrier_of, carrier_to, through
 from proxy.errors import ProxyError
 from proxy.gate import GateKeeper
+from proxy.parent import Parent
 
 __all__ = ["Engine", "EngineOptions"]
 
@@ -39,7 +42,8 @@ class EngineOptions:
     """Where to listen, whom to trust, how long to wait.
 
     `authority` is a PEM file with the key and the certificate that sign for opened tunnels;
-    `confdir` takes derived files. `upstream_ca` is trusted in addition to the public roots.
+    `confdir` takes derived files. `upstream_ca` is trusted in addition to the public roots. `parent`
+    is asked for the way to what a `BeyondParent` names.
     """
 
     host: str
@@ -47,6 +51,7 @@ class EngineOptions:
     authority: Path
     confdir: Path
     upstream_ca: Path | None = None
+    parent: Parent | None = None
     is_shared_port: bool = False
     drain_s: float = 30.0
     upstream_timeout_s: float = 600.0
@@ -170,13 +175,27 @@ class Engine:
         """Our HTTP layer, an unopened tunnel, or what the stock addon makes of TLS."""
         context = ask.context
         if self._addon.is_passed(context.client.id):
-            ask.layer = TCPLayer(context, ignore=True)
+            ask.layer = self._unopened(context)
         elif starts_like_tls_record(ask.data_client()):  # type: ignore[no-untyped-call] # mitmproxy leaves it untyped
             self._next_layer.next_layer(ask)
         else:
             is_inside = any(isinstance(layer, BondHttpLayer) for layer in context.layers)
             mode = HTTPMode.transparent if is_inside else HTTPMode.regular
-            ask.layer = BondHttpLayer(context, mode, self._addon, self._options.discard_bytes)
+            ask.layer = BondHttpLayer(
+                context,
+                mode,
+                self._addon,
+                parent=self._options.parent,
+                discard_bytes=self._options.discard_bytes,
+            )
+
+    def _unopened(self, context: Context) -> Layer:
+        """What carries an unopened tunnel, where its bytes go from here or through the parent."""
+        bytes_only = TCPLayer(context, ignore=True)
+        parent = self._options.parent
+        if parent is None or not self._addon.is_beyond(context.client.id):
+            return bytes_only
+        return (through(parent, context, carrier_to(parent)) / bytes_only)[0]
 
     # What the hooks ask.
 
@@ -189,7 +208,7 @@ class Engine:
 
     def _close(self, flow: HTTPFlow) -> None:
         handler = self._server.connections.get(flow.client_conn.id)
-        ends: tuple[Connection, ...] = (flow.server_conn, flow.client_conn)
+        ends: tuple[Connection, ...] = (carrier_of(flow.server_conn), flow.client_conn)
         if handler:
             found = [end for end in ends if end in handler.transports]
             for end in found[:1]:

@@ -25,9 +25,11 @@ from proxy.addon import Addon
 from proxy.engine_http1 import ClientHttp1, UpstreamHttp1
 from proxy.engine_http2 import HTTP2, in_trailers
 from proxy.engine_messages import BASE_URL_HOST
+from proxy.engine_parent import Carried, carrier_of, carrier_to, excuse_of, through
 from proxy.engine_websocket import SocketLayer
 from proxy.exchange import Outcome
-from proxy.gate import Forward
+from proxy.gate import BeyondParent, Forward
+from proxy.parent import Parent
 
 __all__ = ["BondHttpLayer", "UploadBeginsHook"]
 
@@ -65,10 +67,13 @@ class _Dial(http.GetHttpConnection):
 
     sni: str | None = None
     protocol: bytes = _HTTP1
+    is_beyond: bool = False
+    """Whether the parent proxy is asked for the way."""
 
     def connection_spec_matches(self, connection: Any) -> bool:
         """Whether an open connection may carry this call too."""
         is_like = super().connection_spec_matches(connection) and connection.sni == self.sni
+        is_like = is_like and isinstance(connection, Carried) is self.is_beyond
         return is_like and self.protocol == _HTTP1 and connection.alpn_offers == (_HTTP1,)
 
 
@@ -149,6 +154,7 @@ class _Stream(http.HttpStream):
             return False
         connection, err = yield _dial(forward)
         if err:
+            self._addon.explain(self.flow, excuse_of(self.flow.server_conn))
             yield from self._failed(err, messages.ErrorCode.CONNECT_FAILED)
             return False
         self.context.server = self.flow.server_conn = connection
@@ -307,17 +313,25 @@ def _dial(forward: Forward) -> _Dial:
     is_tls = forward.scheme == "https"
     protocol = HTTP2 if forward.is_http2 else _HTTP1
     sni = forward.host if is_tls else None
-    return _Dial(forward.connect, is_tls, None, sni=sni, protocol=protocol)
+    is_beyond = isinstance(forward.connect, BeyondParent)
+    return _Dial(forward.connect, is_tls, None, sni=sni, protocol=protocol, is_beyond=is_beyond)
 
 
 class BondHttpLayer(http.HttpLayer):
     """All requests of one client connection, or of one opened tunnel in it."""
 
     def __init__(
-        self, context: Context, mode: http.HTTPMode, addon: Addon, discard_bytes: int
+        self,
+        context: Context,
+        mode: http.HTTPMode,
+        addon: Addon,
+        *,
+        parent: Parent | None,
+        discard_bytes: int,
     ) -> None:
         super().__init__(context, mode)
         self._addon = addon
+        self._parent = parent
         self._discard_bytes = discard_bytes
         if context.client.alpn != b"h2":
             self.connections[context.client] = ClientHttp1(context.fork())
@@ -337,7 +351,8 @@ class BondHttpLayer(http.HttpLayer):
         """
         is_shareable = reuse and self.context.client.alpn != b"h2"
         idle = next((c for c in self.connections if event.connection_spec_matches(c)), None)
-        if is_shareable and idle and idle.state is ConnectionState.OPEN and not idle.error:
+        is_open = idle is not None and carrier_of(idle).state is ConnectionState.OPEN
+        if is_shareable and idle and is_open and not idle.error:
             stream = self.command_sources.pop(event)
             completed = http.GetHttpConnectionCompleted(event, (idle, None))
             yield from self.event_to_child(stream, completed)
@@ -349,8 +364,13 @@ class BondHttpLayer(http.HttpLayer):
         """The layers of a new connection; its stream knows it at once, so that it can be closed."""
         self._prune()
         context = self.context.fork()
-        context.server = Server(address=dial.address, sni=dial.sni, alpn_offers=(dial.protocol,))
         stack = tunnel.LayerStack()
+        if dial.is_beyond:
+            stack /= self._through_parent(context, dial)
+        else:
+            context.server = Server(
+                address=dial.address, sni=dial.sni, alpn_offers=(dial.protocol,)
+            )
         if dial.tls:
             stack /= ServerTLSLayer(context)
         stack /= _Upstream(context)
@@ -359,9 +379,18 @@ class BondHttpLayer(http.HttpLayer):
         cast("_Stream", self.command_sources[dial]).flow.server_conn = context.server
         return stack[0]
 
+    def _through_parent(self, context: Context, dial: _Dial) -> tunnel.LayerStack:
+        assert self._parent is not None  # noqa: S101 - else no `Forward` names what is beyond it
+        carrier = carrier_to(self._parent)
+        context.server = Carried(
+            address=dial.address, sni=dial.sni, alpn_offers=(dial.protocol,), carrier=carrier
+        )
+        return through(self._parent, context, carrier)
+
     def _prune(self) -> None:
         """Forget connections that are over, so that a long-lived client costs no memory."""
         for connection in [c for c in self.connections if isinstance(c, Server)]:
-            is_over = connection.timestamp_end is not None or connection.error is not None
+            ends = (connection, carrier_of(connection))
+            is_over = any(end.timestamp_end is not None or end.error is not None for end in ends)
             if is_over and connection not in self.waiting_for_establishment:
                 del self.connections[connection]

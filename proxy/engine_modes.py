@@ -19,6 +19,9 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import TlsData
+from OpenSSL import SSL
+
+from proxy.engine_parent import carrier_of
 
 __all__ = ["BondMode", "Hook", "Instance", "Site", "Tls"]
 
@@ -67,6 +70,16 @@ class Tls(tlsconfig.TlsConfig):
     def configure(self, updated: object) -> None:
         """Do nothing: the store is given."""
 
+    def tls_start_client(self, tls_start: TlsData) -> None:
+        """Begin TLS with a client."""
+        super().tls_start_client(tls_start)
+        _keep_no_buffers(tls_start)
+
+    def tls_start_server(self, tls_start: TlsData) -> None:
+        """Begin TLS with a teacher."""
+        super().tls_start_server(tls_start)
+        _keep_no_buffers(tls_start)
+
     def tls_failed_client(self, data: TlsData) -> None:
         """Say for which host a client did not take our certificate: it cannot tell us itself."""
         address = data.context.server.address
@@ -76,6 +89,13 @@ class Tls(tlsconfig.TlsConfig):
                 "does, or name the host in `unlisted_hosts.tunnel` if it trusts another alone",
                 address[0],
             )
+
+
+def _keep_no_buffers(tls_start: TlsData) -> None:
+    """Have OpenSSL hold buffers only while a record passes: of a quiet stream they are most of it."""
+    if tls_start.ssl_conn is not None:
+        ssl = tls_start.ssl_conn._ssl  # noqa: SLF001 - a context in use takes no mode any more
+        SSL._lib.SSL_set_mode(ssl, SSL.MODE_RELEASE_BUFFERS)  # type: ignore[attr-defined] # noqa: SLF001 - as above
 
 
 class _Handler(mode_servers.ProxyConnectionHandler):
@@ -122,8 +142,9 @@ class _Handler(mode_servers.ProxyConnectionHandler):
             handler = self._start(self.open_connection(command))
             self.transports[command.connection] = ConnectionIO(handler=handler)
         elif isinstance(command, commands.ConnectionCommand):
-            if command.connection in self.transports:  # else it has been closed already
-                self._obey_on(command.connection, command)
+            connection = carrier_of(command.connection)
+            if connection in self.transports:  # else it has been closed already
+                self._obey_on(connection, command)
         elif isinstance(command, commands.RequestWakeup):
             self.wakeup_timer.add(self._start(self.wakeup(command)))
         elif not isinstance(command, commands.Log):

@@ -7,12 +7,13 @@ request body), `Passage.respond` (response headers), `Passage.tap` (each chunk),
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from proxy.exchange import Headers, Outcome
 
 __all__ = [
     "Arrival",
+    "BeyondParent",
     "Delivered",
     "Forward",
     "GateKeeper",
@@ -27,12 +28,19 @@ __all__ = [
 ]
 
 
+class BeyondParent(NamedTuple):
+    """An address that is not dialled from here: the parent proxy is asked for the way to it."""
+
+    host: str
+    port: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnel:
     """What to do with a CONNECT: open its TLS, or carry its bytes unopened."""
 
     carried_to: tuple[str, int] | None = None
-    """The address to dial for bytes that are carried unopened; None: TLS is opened."""
+    """The address to dial, or a `BeyondParent`, for bytes that are carried unopened; None: TLS is opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +74,7 @@ class Refused:
 class Forward:
     """Where and how to send the call on. The body is never touched (P3).
 
-    `connect` is the address to dial; `host` goes into `Host` and SNI. `headers` is the whole list to
+    `connect` is the address to dial, or a `BeyondParent`; `host` goes into `Host` and SNI. `headers` is the whole list to
     send: hop-by-hop, `TE`, `x-inbond-*` and client keys are gone, the provider's key is in.
     """
 

@@ -221,12 +221,12 @@ class Inspection:
             "`content-encoding` cannot be undone; use one of: gzip, deflate, br, zstd, and less of it",
         )
 
-    def unreachable(self, reason: str) -> Refused:  # noqa: ARG002 - it speaks of a teacher
+    def unreachable(self, reason: str) -> Refused:
         """A 502: the host did not answer."""
         return self._say(
             502,
             "unlisted-unreachable",
-            f"inbond could not get an answer from `{self._route.host}`; if it asks clients for a "
+            f"inbond could not get an answer from `{self._route.host}` ({reason}); if it asks clients for a "
             "certificate, name it in `unlisted_hosts.tunnel`; if a private authority vouches for it, "
             "name that in `upstream.ca`",
         )

@@ -67,7 +67,11 @@ class Caller:
             return
         authority = self.workspace.settings.keys_directory / "ca.pem"
         trust = ssl.create_default_context(cafile=str(authority))
+        self._offer(trust)
         await self._writer.start_tls(trust, server_hostname=host)
+
+    def _offer(self, trust: ssl.SSLContext) -> None:
+        """Offer no protocol: HTTP/1.1 is spoken."""
 
     def head(self, length: int, *lines: str) -> bytes:
         """The head of a request with a body of this length."""

@@ -40,6 +40,7 @@ HOSTS = (
     "sealed.teacher.test",
     "claude.teacher.test",
     "every.teacher.test",
+    "beyond.teacher.test",
 )
 
 _CASE = re.compile(rb"case:([a-z0-9.-]+)")

@@ -13,10 +13,11 @@ import trustme
 
 from proxy.engine import Engine, EngineOptions
 from proxy.gate import Refused, Wait
+from proxy.parent import Parent
 from tests.proxy.gatekeeper import RecordedPassage, RecordingGate
 from tests.proxy.upstream import Script, Upstream, serve
 
-__all__ = ["HOST", "Rig", "rig"]
+__all__ = ["HOST", "Rig", "parent_tls", "rig"]
 
 HOST = "teacher.test"
 _WAIT_S = 5
@@ -36,6 +37,13 @@ def _leaf() -> trustme.LeafCert:
 def _server_tls() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _leaf().configure_cert(context)
+    return context
+
+
+def parent_tls(name: str = "127.0.0.1") -> ssl.SSLContext:
+    """What a parent proxy on TLS needs whose certificate is for a name; the upstream's CA signs it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _authorities()[1].issue_cert(name).configure_cert(context)
     return context
 
 
@@ -149,6 +157,7 @@ async def rig(
     upstream_timeout_s: float = 30.0,
     discard_bytes: int = 1 << 28,
     begins: tuple[Wait | Refused | None, ...] | None = None,
+    parent: Parent | None = None,
 ) -> AsyncIterator[Rig]:
     """An upstream that plays the script, and an engine before it, for the time of the block."""
     ours, theirs = _authorities()
@@ -168,6 +177,7 @@ async def rig(
             authority=authority,
             confdir=folder / "engine",
             upstream_ca=upstream_ca,
+            parent=parent,
             drain_s=drain_s,
             upstream_timeout_s=upstream_timeout_s,
             discard_bytes=discard_bytes,

@@ -182,10 +182,10 @@ async def test_an_announced_length_ends_after_the_record(tmp_path: Path) -> None
 
 
 def _streamed(
-    folder: Path, *says: Wait | Refused | None, **more: bool
+    folder: Path, *says: Wait | Refused | None, is_tls: bool = False
 ) -> AbstractAsyncContextManager[Rig]:
     """An engine whose gate says this to each piece of an upload that it is shown."""
-    return rig(folder, (OK,), begins=says, **more)
+    return rig(folder, (OK,), begins=says, is_tls=is_tls)
 
 
 @dataclass(slots=True)

@@ -1,12 +1,15 @@
 """Client connections: the prepared table of hooks, and what breaks below them."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.tls import TLSLayer
 from mitmproxy.proxy.server_hooks import ClientConnectedHook
+from OpenSSL import SSL
 
 from proxy.exchange import Outcome
 from tests.proxy.rig import Rig, rig
@@ -135,3 +138,16 @@ async def test_a_client_that_does_not_trust_us_is_told_of(
         await wire.left()
         assert "certificate for `pinned.test`" in caplog.text
         assert wire.gate.passages == []
+
+
+async def test_a_quiet_stream_holds_no_buffers_of_tls(tmp_path: Path) -> None:
+    """OpenSSL gives its buffers back between records, on both sides: with many streams they are most of all."""
+    async with rig(tmp_path, (Step.HOLD,), is_tls=True) as wire, wire.dial() as (_, writer):
+        writer.write(wire.request())
+        await wire.upstream.until(lambda up: len(up.requests) == 1)
+        # Their own type is asked: other packages' lazy objects warn when they are asked for a class.
+        layers = [it for it in gc.get_objects() if issubclass(type(it), TLSLayer)]
+        ends = [layer.tls for layer in layers if layer.tls]
+        modes = [SSL._lib.SSL_clear_mode(end._ssl, 0) for end in ends]  # type: ignore[attr-defined] # there is no other way to ask
+        assert len(modes) >= 2
+        assert all(mode & SSL.MODE_RELEASE_BUFFERS for mode in modes)
