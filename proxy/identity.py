@@ -63,7 +63,8 @@ HEADER_OF: Mapping[AuthStyle, str] = MappingProxyType(
 """The header in which a provider's key travels."""
 QUERY_KEY = "key"
 """The query parameter in which Google's clients may send their key."""
-_ACCESS_KEY = re.compile(r"Credential=([A-Z0-9]{16,128})/")
+# AWS's own ids are of capitals and digits; a client key may stand in the place of one.
+_ACCESS_KEY = re.compile(r"Credential=([A-Za-z0-9_-]{16,128})/")
 
 _PREFIX = "ib_"
 _KEY_BYTES = 32

@@ -34,7 +34,8 @@ SDK_KEYS = (
     "GROQ_API_KEY",
     "TOGETHER_API_KEY",
 )
-"""Where the same SDKs find their key; Google's reads this one first, and Amazon's has none of its own."""
+"""Where the same SDKs find their key; Google's reads this one first. Amazon's is a signature's id, which
+is of all its services: a program gives ours itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,8 @@ _OPENAI = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
 _ANTHROPIC = ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY")
 _GOOGLE = ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY")
 _OLD_NODE = (
-    "before Node 24 no variable is read: set `EnvHttpProxyAgent` of undici as the global dispatcher, "
-    "or pass one in `fetchOptions`"
+    "a Node that does not know `NODE_USE_ENV_PROXY`, such as 20, reads no variable: set "
+    "`EnvHttpProxyAgent` of undici as the global dispatcher, or use a base URL"
 )
 
 CLIENTS = (
@@ -105,8 +106,8 @@ CLIENTS = (
         runtime="python",
         trust=("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),
         base_url="AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
-        instead="by base URL, name your region's host under `endpoints` in inbond.yaml, and send the "
-        "client key in the header `x-inbond-key` by a handler of `before-sign`",
+        instead="by base URL, name your region's host under `endpoints` in inbond.yaml, and give the "
+        "client key as `aws_access_key_id` with any word as the secret",
     ),
     Client(
         name="xai-sdk",
@@ -120,15 +121,16 @@ CLIENTS = (
     _node("npm:openai", *_OPENAI, _OLD_NODE),
     _node("npm:@anthropic-ai/sdk", *_ANTHROPIC, _OLD_NODE),
     _node("npm:@google/genai", *_GOOGLE, _OLD_NODE),
-    _node("npm:ai", instead=f"a base URL is given as `baseURL:` only; {_OLD_NODE}"),
+    _node("npm:ai", *_OPENAI, _OLD_NODE),
     Client(name="curl", runtime="curl", trust=("SSL_CERT_FILE", "CURL_CA_BUNDLE")),
     Client(
         name="java",
         runtime="java",
         proxies=(),
         trust=(),
-        instead="give the JVM `-Dhttps.proxyHost= -Dhttps.proxyPort=`, and import keys/ca.pem with "
-        "`keytool -importcert` into a store that `-Djavax.net.ssl.trustStore=` names",
+        instead="give the JVM `-Dhttps.proxyHost= -Dhttps.proxyPort=`, import keys/ca.pem with "
+        "`keytool -importcert` into a store that `-Djavax.net.ssl.trustStore=` names, and send the "
+        "client key in the header `x-inbond-key`",
     ),
 )
 """Every client, in the order of the reference."""

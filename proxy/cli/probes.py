@@ -110,8 +110,8 @@ fetch({json.dumps(_URL)}).then(async (r) => console.log(r.status, await r.text()
 _TRUST_ENV = "open it with `ClientSession(trust_env=True)`: aiohttp reads proxy variables only then"
 _LOWER = "set `https_proxy` in lower case: gRPC reads no other"
 _NODE = (
-    "use Node 24 or later with `NODE_USE_ENV_PROXY=1`, or set `EnvHttpProxyAgent` of undici as the "
-    "global dispatcher"
+    "use Node 24 or later with `NODE_USE_ENV_PROXY=1`, set `EnvHttpProxyAgent` of undici as the "
+    "global dispatcher, or use `inbond run --via base-url`"
 )
 _PYTHON = "set `HTTPS_PROXY`, and take the host out of `NO_PROXY`"
 _BUNDLE = "name a bundle with our certificate in `{}`: `inbond env` makes one"

@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -228,12 +228,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace of a test's own."""
+    """A workspace, of one test or of several that follow each other."""
 
     directory: Path
     settings: Settings
     keys: Mapping[str, str]
     """Client keys by student."""
+    earlier: int = 0
+    """How many calls and how many characters of the log are of earlier tests."""
+    logged: int = 0
 
     @classmethod
     def copy(
@@ -278,7 +281,12 @@ class Workspace:
     def log_text(self) -> str:
         """What all processes wrote on stderr."""
         logs = sorted(self.directory.parent.glob(f"{self.directory.name}.*.err"))
-        return "".join(path.read_text() for path in logs)
+        return "".join(path.read_text() for path in logs)[self.logged :]
+
+    def from_now(self) -> "Workspace":
+        """The same without what was called and logged so far: for the next test that shares it."""
+        whole = replace(self, earlier=0, logged=0)
+        return replace(self, earlier=len(whole.records()), logged=len(whole.log_text))
 
     def inbond(self, *words: str, is_child: bool = False, **environ: str) -> Done:
         """Run one command to its end; where it starts a child, that is who speaks."""
@@ -333,7 +341,12 @@ class Workspace:
                 )
                 for stored in found
                 if isinstance(stored.entry, CallEntry)
-            ]
+            ][self.earlier :]
+
+    async def settled(self) -> list[Record]:
+        """The same once each call has its exchange, while the proxy goes on."""
+        await until(lambda: all(record.exchanges for record in self.records()))
+        return self.records()
 
     @contextlib.asynccontextmanager
     async def running(self, noun: str = "proxy", **environ: str) -> AsyncIterator["Running"]:

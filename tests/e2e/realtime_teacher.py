@@ -32,10 +32,25 @@ class RealtimeTeacher:
     received: list[str | bytes] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     _count: int = 0
+    _sessions: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every session is over."""
+        return not self._sessions
+
+    def forget(self) -> None:
+        """Be as if nothing had been; nobody may be connected."""
+        for kept in (self.heads, self.paths, self.sizes, self.received):
+            kept.clear()
+        self.gone.clear()
+        self.ledger_size = lambda: 0
+        self._count = 0
 
     async def serve(self, socket: ServerConnection) -> None:
         """One session."""
         assert socket.request is not None
+        self._sessions += 1
         self.paths.append(socket.request.path)
         self.heads.append({k.lower(): v for k, v in socket.request.headers.raw_items()})
         session = {"type": "realtime", "model": MODEL}
@@ -52,6 +67,7 @@ class RealtimeTeacher:
         except ConnectionClosed:
             pass
         finally:
+            self._sessions -= 1
             self.gone.set()
 
     async def _respond(self, socket: ServerConnection, case: str) -> None:

@@ -33,7 +33,7 @@ class Ask:
 
     @property
     def kind(self) -> str:
-        """Plain, stream, tools, error, refused or retry."""
+        """Plain, stream, tools, error, refused, refused-stream or retry."""
         return self.case.split(".")[1]
 
     @property
@@ -59,7 +59,7 @@ class Ask:
     @property
     def is_streamed(self) -> bool:
         """Whether the answer is wanted in pieces."""
-        return self.kind == "stream"
+        return self.kind in {"stream", "refused-stream"}
 
     @property
     def chat(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tests.e2e import sdk_curl as curl
 from tests.e2e import sdk_libraries as libraries
 from tests.e2e import sdk_openai_like as like
 from tests.e2e import sdk_own_formats as own
@@ -35,6 +36,7 @@ SYNC: Mapping[str, Callable[[Ask], Said]] = MappingProxyType(
         "google-genai": own.gemini,
         "cohere": own.cohere,
         "boto3": own.bedrock,
+        "curl": curl.chat,
         "langchain-openai": libraries.langchain,
         "llm": libraries.llm,
     }

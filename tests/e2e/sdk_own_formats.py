@@ -157,24 +157,23 @@ def _converse(ask: Ask) -> dict[str, Any]:
 
 
 def bedrock(ask: Ask) -> Said:
-    """A conversation by boto3, signed with a key of the user's; by base URL, ours is in a header."""
+    """A conversation by boto3, signed with a key of the user's; by base URL its id is our key.
+
+    A bearer key of Bedrock is no other way: boto3 sends one to addresses of TLS alone.
+    """
     import boto3
     from botocore.config import Config
 
     retries = {"total_max_attempts": ask.tries + 1, "mode": "standard"}
+    by_proxy = ask.case.endswith(".proxy")
     client = boto3.client(
         "bedrock-runtime",
         region_name="eu-west-1",
         endpoint_url=ask.base,
-        aws_access_key_id="AKIATHEUSERSSOMEKEY0",
+        aws_access_key_id="AKIATHEUSERSSOMEKEY0" if by_proxy else ask.key,
         aws_secret_access_key="the-user-has-some-secret",
         config=Config(retries=retries, read_timeout=_BOUND_S),
     )
-    if ask.case.endswith("base-url"):
-        client.meta.events.register(
-            "before-sign.bedrock-runtime",
-            lambda request, **_: request.headers.add_header("x-inbond-key", ask.key),
-        )
     if not ask.is_streamed:
         content = client.converse(**_converse(ask))["output"]["message"]["content"]
         return _joined([_part(part) for part in content])

@@ -1,4 +1,7 @@
-"""Bad input: a clear error with the fix, nothing lost, no traceback."""
+"""Bad input: a clear error with the fix, nothing lost, no traceback.
+
+One proxy takes all input of clients.
+"""
 
 import asyncio
 import contextlib
@@ -11,17 +14,32 @@ from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 import time_machine
 
 from proxy.clock import utc_now
 from tests.e2e.caller import Caller
 from tests.e2e.harness import Done, Workspace
 from tests.e2e.inside import inside
+from tests.e2e.site import Site, running_site
 from tests.e2e.teacher import ask, teachers
 
 pytestmark = pytest.mark.slow
+_shared_loop = pytest.mark.asyncio(loop_scope="module")
 
 _MIB = 2**20
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _shared(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with running_site(template, tmp_path_factory.mktemp("input")) as site:
+        yield site
+
+
+@pytest.fixture
+def site(_shared: Site) -> Site:
+    """The shared proxy and its teachers, as if nothing had been."""
+    return _shared.from_now()
 
 
 def _is_clear(done: Done, code: str, *, status: int | None = None) -> None:
@@ -48,7 +66,7 @@ _WRONG_SETTINGS = {
     "unknown": ("worker: 2\n", "unknown-key", "did you mean `workers`?"),
     "value": ("workers: many\n", "bad-value", "workers"),
     "syntax": ("limits: {queue: 1\n", "yaml", ""),
-    "twice": ("workers: 1\nworkers: 2\n", "yaml", ""),
+    "twice": ("workers: 1\nworkers: 2\n", "duplicate-key", ""),
     "host": ("unlisted_hosts: {tunnel: [https://a.example]}\n", "bad-value", "git.example.com:22"),
 }
 
@@ -78,7 +96,7 @@ def test_settings_that_are_not_utf8(template: Path, tmp_path: Path) -> None:
     path = workspace.directory / "inbond.yaml"
     path.write_bytes(path.read_bytes() + "# Müller\n".encode("latin-1"))
     done = workspace.inbond("status")
-    _is_clear(done, "yaml", status=2)
+    _is_clear(done, "encoding", status=2)
     assert "UTF-8" in done.error["message"]
 
 
@@ -96,44 +114,42 @@ def test_a_taken_port(template: Path, tmp_path: Path, noun: str, setting: str) -
     assert f"`{setting}`" in first["help"]
 
 
-async def test_a_second_proxy(template: Path, tmp_path: Path) -> None:
+@_shared_loop
+async def test_a_second_proxy(site: Site) -> None:
     """A workspace has one proxy at a time; the second says so and leaves the first alone."""
-    async with teachers() as stage:
-        workspace = Workspace.copy(template, tmp_path / "workspace", **stage.settings)
-        async with workspace.running() as running:
-            _is_clear(await workspace.said("up"), "runs-already", status=1)
-            headers = {"x-inbond-key": workspace.key}
-            async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
-                path = "/plain/v1/chat/completions"
-                answer = await client.post(path, headers=headers, content=ask("on"))
+    workspace, running = site.workspace, site.running
+    _is_clear(await workspace.said("up"), "runs-already", status=1)
+    headers = {"x-inbond-key": workspace.key}
+    async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
+        path = "/plain/v1/chat/completions"
+        answer = await client.post(path, headers=headers, content=ask("on"))
     assert answer.status_code == 200
 
 
-async def test_keys_that_open_nothing(template: Path, tmp_path: Path) -> None:
+@_shared_loop
+async def test_keys_that_open_nothing(site: Site) -> None:
     """An unknown, a revoked, a misshapen and a missing key are 401 with the way to a good one."""
+    workspace, running, stage = site.workspace, site.running, site.stage
     answers: dict[str, httpx.Response] = {}
-    async with teachers() as stage:
-        workspace = Workspace.copy(template, tmp_path / "workspace", **stage.settings)
-        made = (await workspace.said("key", "create", "--project", "short-lived")).record
-        keys = {
-            "unknown-key": "ib_" + "A" * 43,
-            "revoked-key": made["secret"],
-            "bad-key": "ib_short",
-            "no-client-key": "",
-        }
-        async with workspace.running() as running:
-            assert (await _call_as(running.url, made["secret"])).status_code == 200
-            revoked = await workspace.said("key", "revoke", made["key"])
-            assert revoked.status == 0, revoked.err
-            await asyncio.sleep(2.5)  # a running worker hears of it within a second or two
-            for code, key in keys.items():
-                answers[code] = await _call_as(running.url, key)
+    made = (await workspace.said("key", "create", "--project", "short-lived")).record
+    keys = {
+        "unknown-key": "ib_" + "A" * 43,
+        "revoked-key": made["secret"],
+        "bad-key": "ib_short",
+        "no-client-key": "",
+    }
+    assert (await _call_as(running.url, made["secret"])).status_code == 200
+    revoked = await workspace.said("key", "revoke", made["key"])
+    assert revoked.status == 0, revoked.err
+    await asyncio.sleep(2.5)  # a running worker hears of it within a second or two
+    for code, key in keys.items():
+        answers[code] = await _call_as(running.url, key)
     for code, answer in answers.items():
         error = answer.json()["error"]
         assert (answer.status_code, error["code"]) == (401, code)
         assert "inbond key create" in error["message"]
     assert len(stage.visits) == 1
-    assert len(workspace.records()) == 1
+    assert len(await workspace.settled()) == 1
 
 
 async def _call_as(url: str, key: str) -> httpx.Response:
@@ -157,25 +173,24 @@ _BODIES = {
 }
 
 
+@_shared_loop
 @pytest.mark.parametrize("teacher", ["plain", "claude"])
 async def test_bodies_that_cannot_be_read(
-    template: Path, tmp_path: Path, subtests: pytest.Subtests, teacher: str
+    site: Site, subtests: pytest.Subtests, teacher: str
 ) -> None:
     """A body nobody can judge is refused in the provider's shape, recorded, and not sent on."""
+    workspace, running, stage = site.workspace, site.running, site.stage
     suffix = "chat/completions" if teacher == "plain" else "messages"
-    async with teachers() as stage:
-        workspace = Workspace.copy(template, tmp_path / "workspace", **stage.settings)
-        answers: dict[str, httpx.Response] = {}
-        async with workspace.running() as running:
-            headers = {"x-inbond-key": workspace.key}
-            async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
-                for case, body in _BODIES.items():
-                    answers[case] = await client.post(
-                        f"/{teacher}/v1/{suffix}", headers=headers, content=body
-                    )
-            still = await client_works(workspace)
+    answers: dict[str, httpx.Response] = {}
+    headers = {"x-inbond-key": workspace.key}
+    async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
+        for case, body in _BODIES.items():
+            answers[case] = await client.post(
+                f"/{teacher}/v1/{suffix}", headers=headers, content=body
+            )
+    still = await client_works(workspace)
     assert still
-    records = {record.exchange.id: record for record in workspace.records()}
+    records = {record.exchange.id: record for record in await workspace.settled()}
     for case, answer in answers.items():
         with subtests.test(case):
             assert answer.status_code in {400, 403}, answer.text
@@ -195,25 +210,25 @@ async def client_works(workspace: Workspace) -> bool:
         return (await caller.answer()).status == 200
 
 
-async def test_teachers_and_models_nobody_knows(template: Path, tmp_path: Path) -> None:
+@_shared_loop
+async def test_teachers_and_models_nobody_knows(site: Site) -> None:
     """A provider that is not registered, and a path it does not have, are named with what there is."""
-    workspace = Workspace.copy(template, tmp_path / "workspace")
-    async with workspace.running() as running:
-        headers = {"x-inbond-key": workspace.key}
-        async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
-            nowhere = await client.post("/acme/v1/chat/completions", headers=headers)
-            path = await client.post("/plain/v1/unheard-of", headers=headers, content=b"{}")
-            model = await client.post(
-                "/openai/v1/chat/completions",
-                headers={"x-inbond-key": workspace.keys["rival"]},
-                content=ask("x", model="gpt-unheard-of"),
-            )
+    workspace, running = site.workspace, site.running
+    headers = {"x-inbond-key": workspace.key}
+    async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
+        nowhere = await client.post("/acme/v1/chat/completions", headers=headers)
+        path = await client.post("/plain/v1/unheard-of", headers=headers, content=b"{}")
+        model = await client.post(
+            "/openai/v1/chat/completions",
+            headers={"x-inbond-key": workspace.keys["rival"]},
+            content=ask("x", model="gpt-unheard-of"),
+        )
     assert nowhere.status_code == 404
     assert "`/plain/`" in nowhere.json()["detail"]
     assert path.status_code == 403
     assert "unheard-of" in path.json()["error"]["message"]
     assert model.status_code == 403
-    assert len(workspace.records()) == 2
+    assert len(await workspace.settled()) == 2
 
 
 def _resident(pid: int) -> int:
@@ -222,32 +237,32 @@ def _resident(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
+@_shared_loop
 @pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "chunked"])
-async def test_a_large_upload(template: Path, tmp_path: Path, *, is_announced: bool) -> None:
+async def test_a_large_upload(site: Site, *, is_announced: bool) -> None:
     """50 MB are refused with 413, recorded, and cost less than 10 MB of memory."""
-    workspace = Workspace.copy(template, tmp_path / "workspace")
+    workspace, running = site.workspace, site.running
     block = b"x" * _MIB
-    async with workspace.running() as running:
-        (pid,) = running.worker_pids()
-        headers = {"x-inbond-key": workspace.key}
-        if is_announced:
-            headers["content-length"] = str(50 * _MIB)
+    (pid,) = running.worker_pids()
+    headers = {"x-inbond-key": workspace.key}
+    if is_announced:
+        headers["content-length"] = str(50 * _MIB)
 
-        async def upload() -> AsyncIterator[bytes]:
-            for _ in range(50):
-                yield block
+    async def upload() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield block
 
-        async with httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=60) as client:
-            path = "/plain/v1/chat/completions"
-            await client.post(path, headers={"x-inbond-key": workspace.key}, content=b"warm")
-            before = _resident(pid)
-            answer = await client.post(path, headers=headers, content=upload())
-            grown = _resident(pid) - before
+    async with httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=60) as client:
+        path = "/plain/v1/chat/completions"
+        await client.post(path, headers={"x-inbond-key": workspace.key}, content=b"warm")
+        before = _resident(pid)
+        answer = await client.post(path, headers=headers, content=upload())
+        grown = _resident(pid) - before
     assert answer.status_code == 413
     limits = workspace.settings.limits
     limit = limits.request_bytes if is_announced else limits.unannounced_bytes
     assert f"over {limit} bytes" in answer.json()["error"]["message"]
-    (_, record) = workspace.records()
+    (_, record) = await workspace.settled()
     assert record.exchange.status == 413
     assert answer.headers["x-inbond-exchange"] == record.exchange.id
     print(f"RSS grew by {grown / _MIB:.1f} MiB")  # noqa: T201 - the figure for who wants it

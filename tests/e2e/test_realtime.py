@@ -1,4 +1,7 @@
-"""Sockets through the running proxy: genuine clients, a real server, one record for each response."""
+"""Sockets through the running proxy: genuine clients, a real server, one record for each response.
+
+One proxy and one teacher serve all whose sessions end neither of them.
+"""
 
 import asyncio
 import contextlib
@@ -8,28 +11,78 @@ import signal
 import ssl
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.e2e.harness import MODEL, Record, Running, Workspace, until
-from tests.e2e.realtime_teacher import WORDS, live_teacher, realtime_teacher
+from tests.e2e.realtime_teacher import WORDS, RealtimeTeacher, live_teacher, realtime_teacher
 from tests.e2e.teacher import authority
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 TEXT = "".join(WORDS)
 PATH = f"/v1/realtime?model={MODEL}"
+_RULE = """\
+inbond: 1
+policy: no-pictures
+layer: organisation
+party: Acme Test
+owner: legal@example.org
+reviewed: 2026-11-24
+rules:
+  - id: no-pictures
+    forbid: request
+    when: {request.images: true}
+    because: Pictures are not sent to teachers.
+    fix: Describe it in words.
+"""
 
 
 def _workspace(template: Path, folder: Path, port: int) -> Workspace:
     ca = authority().cert_pem.bytes()
     where = folder / "workspace"
     return Workspace.copy(template, where, sealed=port, authority=ca, more="drain_s: 0.5\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running proxy, and a teacher behind it."""
+
+    workspace: Workspace
+    running: Running
+    teacher: RealtimeTeacher
+
+
+@contextlib.asynccontextmanager
+async def _site(template: Path, folder: Path) -> AsyncIterator[Site]:
+    async with realtime_teacher() as teacher:
+        workspace = _workspace(template, folder, teacher.port)
+        rules = workspace.settings.policies_directory / "organisation" / "no-pictures.yaml"
+        rules.write_text(_RULE)
+        async with workspace.running() as running:
+            yield Site(workspace, running, teacher)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _shared(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with _site(template, tmp_path_factory.mktemp("realtime")) as site:
+        yield site
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(_shared: Site) -> Site:
+    """The shared proxy and its teacher, as if nothing had been."""
+    await until(lambda: _shared.teacher.is_idle)
+    await _shared.workspace.settled()
+    _shared.teacher.forget()
+    return replace(_shared, workspace=_shared.workspace.from_now())
 
 
 @contextlib.asynccontextmanager
@@ -64,9 +117,9 @@ async def _until(socket: ClientConnection, kind: str) -> dict[str, Any]:
     raise AssertionError(kind)
 
 
-def _split(workspace: Workspace) -> tuple[Record, list[Record]]:
-    """The record of the only socket, and those of its responses."""
-    socket, *responses = workspace.records()
+async def _split(workspace: Workspace) -> tuple[Record, list[Record]]:
+    """The record of the only socket, and those of its responses, once it is over."""
+    socket, *responses = await workspace.settled()
     assert socket.body == b""
     for response in responses:
         named = dict(response.reading["request"]["headers"]) if response.answer else {}
@@ -75,28 +128,24 @@ def _split(workspace: Workspace) -> tuple[Record, list[Record]]:
 
 
 @pytest.mark.parametrize("via", ["proxy", "base-url"])
-async def test_the_openai_sdk_works_through_the_proxy(
-    template: Path, tmp_path: Path, via: str
-) -> None:
+async def test_the_openai_sdk_works_through_the_proxy(site: Site, via: str) -> None:
     """A session of the genuine SDK: each response has its own record, and none may train."""
+    workspace, teacher = site.workspace, site.teacher
     script = Path(__file__).with_name("realtime_calls.py")
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        url = "https://every.teacher.test/v1"
-        if via == "base-url":
-            url = f"http://{workspace.settings.listen}/every/v1"
-        async with workspace.running():
-            with workspace.size() as teacher.ledger_size:
-                done = await workspace.said(
-                    *("run", "--via", via, "--key", workspace.key, "--"),
-                    *(sys.executable, str(script), url, MODEL, "one", "two"),
-                    is_child=True,
-                    OPENAI_API_KEY="the-user-has-some-key",
-                )
+    url = "https://every.teacher.test/v1"
+    if via == "base-url":
+        url = f"http://{workspace.settings.listen}/every/v1"
+    with workspace.size() as teacher.ledger_size:
+        done = await workspace.said(
+            *("run", "--via", via, "--key", workspace.key, "--"),
+            *(sys.executable, str(script), url, MODEL, "one", "two"),
+            is_child=True,
+            OPENAI_API_KEY="the-user-has-some-key",
+        )
     assert done.status == 0, done.err
     said = [json.loads(line) for line in done.out.splitlines()]
     assert [line["text"] for line in said] == [TEXT, TEXT]
-    socket, responses = _split(workspace)
+    socket, responses = await _split(workspace)
     assert (socket.exchange.outcome, socket.exchange.status) == ("complete", 101)
     assert [record.exchange.response_id for record in responses] == ["resp-1", "resp-2"]
     for case, record in zip(("one", "two"), responses, strict=True):
@@ -125,7 +174,7 @@ async def test_googles_sdk_works_through_the_proxy(template: Path, tmp_path: Pat
             )
     assert done.status == 0, done.err
     assert [json.loads(line)["text"] for line in done.out.splitlines()] == [TEXT, TEXT]
-    socket, turns = _split(workspace)
+    socket, turns = await _split(workspace)
     assert socket.exchange.outcome == "complete"
     for case, record in zip(("one", "two"), turns, strict=True):
         assert record.call.facts["model.asked"] == MODEL
@@ -137,43 +186,24 @@ async def test_googles_sdk_works_through_the_proxy(template: Path, tmp_path: Pat
 
 
 MODES = pytest.mark.parametrize("is_proxied", [False, True], ids=["base-url", "tunnel"])
-_RULE = """\
-inbond: 1
-policy: no-pictures
-layer: organisation
-party: Acme Test
-owner: legal@example.org
-reviewed: 2026-11-24
-rules:
-  - id: no-pictures
-    forbid: request
-    when: {request.images: true}
-    because: Pictures are not sent to teachers.
-    fix: Describe it in words.
-"""
 
 
 @MODES
-async def test_a_refusal_in_mid_session_closes_it(
-    template: Path, tmp_path: Path, *, is_proxied: bool
-) -> None:
+async def test_a_refusal_in_mid_session_closes_it(site: Site, *, is_proxied: bool) -> None:
     """The client reads why in an error event and the code 1008; the teacher never sees the message."""
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        rules = workspace.settings.policies_directory / "organisation" / "no-pictures.yaml"
-        rules.write_text(_RULE)
-        async with workspace.running(), _socket(workspace, is_proxied=is_proxied) as socket:
-            await _ask(socket, "fine")
-            await _until(socket, "response.done")
-            image = {"type": "input_image", "image_url": "data:image/png;base64,eA=="}
-            item = {"type": "message", "role": "user", "content": [image]}
-            await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
-            await socket.send(json.dumps({"type": "response.create", "event_id": "never"}))
-            error = (await _until(socket, "error"))["error"]
-            with pytest.raises(ConnectionClosed) as closed:
-                await socket.recv()
-            await teacher.gone.wait()
-    socket_record, (fine, refused) = _split(workspace)
+    workspace, teacher = site.workspace, site.teacher
+    async with _socket(workspace, is_proxied=is_proxied) as socket:
+        await _ask(socket, "fine")
+        await _until(socket, "response.done")
+        image = {"type": "input_image", "image_url": "data:image/png;base64,eA=="}
+        item = {"type": "message", "role": "user", "content": [image]}
+        await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        await socket.send(json.dumps({"type": "response.create", "event_id": "never"}))
+        error = (await _until(socket, "error"))["error"]
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        await teacher.gone.wait()
+    socket_record, (fine, refused) = await _split(workspace)
     assert (fine.exchange.outcome, refused.exchange.outcome) == ("complete", "refused")
     assert socket_record.exchange.outcome == "cut"
     for part in ("no-pictures/no-pictures", "Describe it in words", refused.exchange.id):
@@ -184,52 +214,46 @@ async def test_a_refusal_in_mid_session_closes_it(
     assert not any("never" in str(message) for message in teacher.received)
 
 
-async def test_what_cannot_be_read_is_not_sent(template: Path, tmp_path: Path) -> None:
+async def test_what_cannot_be_read_is_not_sent(site: Site) -> None:
     """A message that is no JSON object might ask for anything: it ends the session."""
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        async with workspace.running(), _socket(workspace, is_proxied=False) as socket:
-            await socket.send('{"type": "a", "type": "response.create"}')
-            error = (await _until(socket, "error"))["error"]
-            await teacher.gone.wait()
+    workspace, teacher = site.workspace, site.teacher
+    async with _socket(workspace, is_proxied=False) as socket:
+        await socket.send('{"type": "a", "type": "response.create"}')
+        error = (await _until(socket, "error"))["error"]
+        await teacher.gone.wait()
     assert "given twice" in error["message"]
     assert teacher.received == []
-    assert _split(workspace)[0].exchange.outcome == "cut"
+    assert (await _split(workspace))[0].exchange.outcome == "cut"
 
 
 @MODES
-async def test_messages_pass_byte_for_byte(
-    template: Path, tmp_path: Path, *, is_proxied: bool
-) -> None:
+async def test_messages_pass_byte_for_byte(site: Site, *, is_proxied: bool) -> None:
     """Compressed, fragmented and large messages, pings between them: all arrive as they were sent."""
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        async with workspace.running(), _socket(workspace, is_proxied=is_proxied) as socket:
-            assert socket.response is not None
-            assert "permessage-deflate" in socket.response.headers["Sec-WebSocket-Extensions"]
-            sent = [json.dumps({"type": "x", "n": n, "text": "ł" * n}) for n in (0, 1, 200, 70_000)]
-            for message in sent:
-                await socket.send(iter([message[:5], message[5:9], message[9:]]))
-                await (await socket.ping())
-            await socket.send(json.dumps({"type": "binary"}).encode())
-            await _ask(socket, "last")
-            said = await _until(socket, "response.done")
+    workspace, teacher = site.workspace, site.teacher
+    async with _socket(workspace, is_proxied=is_proxied) as socket:
+        assert socket.response is not None
+        assert "permessage-deflate" in socket.response.headers["Sec-WebSocket-Extensions"]
+        sent = [json.dumps({"type": "x", "n": n, "text": "ł" * n}) for n in (0, 1, 200, 70_000)]
+        for message in sent:
+            await socket.send(iter([message[:5], message[5:9], message[9:]]))
+            await (await socket.ping())
+        await socket.send(json.dumps({"type": "binary"}).encode())
+        await _ask(socket, "last")
+        said = await _until(socket, "response.done")
     assert teacher.received[: len(sent)] == sent
     assert teacher.received[len(sent)] == b'{"type": "binary"}'
     assert said["response"]["output"][0]["content"][0]["text"] == TEXT
 
 
-async def test_a_key_among_the_sub_protocols(template: Path, tmp_path: Path) -> None:
+async def test_a_key_among_the_sub_protocols(site: Site) -> None:
     """A browser's way to send a key: it names the caller, and reaches neither teacher nor record."""
+    workspace, teacher = site.workspace, site.teacher
     offers = ["realtime", "openai-insecure-api-key.{}", "openai-beta.realtime-v1"]
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        named = [offer.format(workspace.key) for offer in offers]
-        async with workspace.running():
-            more = {"additional_headers": {"Sec-WebSocket-Protocol": ", ".join(named)}}
-            async with _socket(workspace, is_proxied=False, **more) as socket:
-                await _ask(socket, "browser")
-                await _until(socket, "response.done")
+    named = [offer.format(workspace.key) for offer in offers]
+    more = {"additional_headers": {"Sec-WebSocket-Protocol": ", ".join(named)}}
+    async with _socket(workspace, is_proxied=False, **more) as socket:
+        await _ask(socket, "browser")
+        await _until(socket, "response.done")
     (head,) = teacher.heads
     assert head["sec-websocket-protocol"] == "realtime, openai-beta.realtime-v1"
     assert head["authorization"] == "Bearer custody-canary-teacher"
@@ -239,62 +263,65 @@ async def test_a_key_among_the_sub_protocols(template: Path, tmp_path: Path) -> 
     assert all(workspace.key.encode() not in record.answer + record.body for record in records)
 
 
-async def test_an_error_ends_the_response_it_speaks_of(template: Path, tmp_path: Path) -> None:
+async def test_an_error_ends_the_response_it_speaks_of(site: Site) -> None:
     """Where the teacher answers with an error event, that is the end of what was asked."""
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        async with workspace.running(), _socket(workspace, is_proxied=False) as socket:
-            await _ask(socket, "an.error")
-            await _until(socket, "error")
-            await _ask(socket, "then")
-            await _until(socket, "response.done")
-    _, (failed, whole) = _split(workspace)
+    workspace = site.workspace
+    async with _socket(workspace, is_proxied=False) as socket:
+        await _ask(socket, "an.error")
+        await _until(socket, "error")
+        await _ask(socket, "then")
+        await _until(socket, "response.done")
+    _, (failed, whole) = await _split(workspace)
     assert (failed.exchange.outcome, failed.exchange.choices) == ("complete", 0)
     assert failed.reading["answer"]["error"]["message"] == "not now"
     assert whole.reading["answer"]["choices"][0]["text"] == TEXT
 
 
-async def test_a_refused_upgrade_is_an_answer_of_http(template: Path, tmp_path: Path) -> None:
+async def test_a_refused_upgrade_is_an_answer_of_http(site: Site) -> None:
     """A key that is not known gets no socket, and the teacher sees nothing."""
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        async with workspace.running():
-            more = {"additional_headers": {"Authorization": "Bearer ib_nobody"}}
-            with pytest.raises(InvalidStatus) as raised:
-                async with _socket(workspace, is_proxied=False, **more):
-                    pass
+    workspace, teacher = site.workspace, site.teacher
+    more = {"additional_headers": {"Authorization": "Bearer ib_nobody"}}
+    with pytest.raises(InvalidStatus) as raised:
+        async with _socket(workspace, is_proxied=False, **more):
+            pass
     assert raised.value.response.status_code == 401
     assert (teacher.heads, workspace.records()) == ([], [])
 
 
-ENDS = ("client-leaves", "client-breaks", "teacher-breaks", "drain", "kill")
+_ENDS = {
+    "client-leaves": ("complete", "client_disconnected", None),
+    "client-breaks": ("client_disconnected", "client_disconnected", None),
+    "teacher-breaks": ("upstream_failed", "upstream_failed", 1011),
+    "drain": ("cut", "cut", 1001),
+    "kill": ("interrupted", "interrupted", None),
+}
+"""The outcomes of the socket and of the response under way, and the proxy's last word."""
+_OF_THE_PROXY = ("drain", "kill")
 
 
-@pytest.mark.parametrize("end", ENDS)
-async def test_however_a_session_ends(template: Path, tmp_path: Path, end: str) -> None:
+@pytest.mark.parametrize("end", [end for end in _ENDS if end not in _OF_THE_PROXY])
+async def test_however_a_session_ends(site: Site, end: str) -> None:
     """One exchange for the socket and one for the response under way, with what was said of it."""
+    await _check_end(site, end)
+
+
+@pytest.mark.parametrize("end", _OF_THE_PROXY)
+async def test_however_the_proxy_ends_it(template: Path, tmp_path: Path, end: str) -> None:
+    """The same where the proxy stops in order, and where its worker is killed."""
+    async with _site(template, tmp_path) as site:
+        await _check_end(site, end)
+
+
+async def _check_end(site: Site, end: str) -> None:
     case = "it.breaks" if end == "teacher-breaks" else "it.held"
-    async with realtime_teacher() as teacher:
-        workspace = _workspace(template, tmp_path, teacher.port)
-        async with workspace.running() as running:
-            async with _socket(workspace, is_proxied=True) as socket:
-                await _ask(socket, case)
-                await _until(socket, "response.output_text.delta")
-                code = await _end(end, socket, running)
-            if end == "kill":
-                await running.until_ready(2)
-            else:
-                await until(lambda: all(r.exchanges for r in workspace.records()))
-    record, (response,) = _split(workspace)
-    outcome, response_outcome, wanted = {
-        "client-leaves": ("complete", "client_disconnected", None),
-        "client-breaks": ("client_disconnected", "client_disconnected", None),
-        "teacher-breaks": ("upstream_failed", "upstream_failed", 1011),
-        "drain": ("cut", "cut", 1001),
-        "kill": ("interrupted", "interrupted", None),
-    }[end]
-    assert (record.exchange.outcome, response.exchange.outcome) == (outcome, response_outcome)
-    assert code == wanted
+    async with _socket(site.workspace, is_proxied=True) as socket:
+        await _ask(socket, case)
+        await _until(socket, "response.output_text.delta")
+        code = await _end(end, socket, site.running)
+    if end == "kill":
+        await site.running.until_ready(2)
+    record, (response,) = await _split(site.workspace)
+    assert (record.exchange.outcome, response.exchange.outcome, code) == _ENDS[end]
     if end != "kill":
         assert response.reading["answer"]["choices"][0]["text"] == WORDS[0]
 

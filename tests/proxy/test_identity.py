@@ -257,3 +257,16 @@ def test_the_account_of_a_signature_is_its_access_key() -> None:
     }
     assert len(accounts) == 1
     assert accounts != {None}
+
+
+@pytest.mark.parametrize("is_held", [False, True], ids=["pass-through", "custody"])
+def test_a_client_key_may_stand_in_a_signature(*, is_held: bool) -> None:
+    """The access key's id of a signature is ours where the proxy holds the real one, and only there."""
+    value = f"AWS4-HMAC-SHA256 Credential={OURS}/20261124/eu-1/bedrock/aws4_request, SignedHeaders=host, Signature=aa"
+    header = ("Authorization", value)
+    if is_held:
+        assert who(header, custody=CUSTODY, auth="sigv4").key == "key:ours"
+    else:
+        with pytest.raises(CallerError) as raised:
+            who(header, auth="sigv4")
+        assert raised.value.code == "no-custody"
