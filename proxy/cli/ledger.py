@@ -108,6 +108,32 @@ def migrate(settings: Settings, *, is_json: bool) -> None:
 
 
 @ledger.command()
+@click.option("--to", "url", required=True, help="an empty database: its URL, without a password")
+@json_option
+@with_settings
+def copy(settings: Settings, *, url: str, is_json: bool) -> None:
+    """Copy the ledger into another database, whole and checked; the old one takes no entry any more."""
+    from proxy.store.copying import copy_ledger
+    from proxy.store.session import open_database
+
+    with open_ledger(settings) as opened:
+        target = open_database(url, directory=settings.directory)
+        try:
+            note("copying every entry and body…")
+            copied = copy_ledger(opened.log, target, on_progress=_tell_copied)
+        finally:
+            target.close()
+    note("hint: name the other database in the setting `database`, and start inbond again")
+    record = {"entries": copied.entries, "root": copied.root.hex(), "rows": copied.rows}
+    print_record(record, is_json=is_json)
+
+
+def _tell_copied(rows: int) -> None:
+    if rows % _TELL_EVERY == 0:
+        note(f"{rows} rows…")
+
+
+@ledger.command()
 @json_option
 @with_settings
 def rebuild(settings: Settings, *, is_json: bool) -> None:

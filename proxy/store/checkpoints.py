@@ -11,7 +11,7 @@ from proxy.ledger.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_ch
 from proxy.ledger.merkle import Frontier, root_at
 from proxy.store.log import Log
 from proxy.store.queries import checkpoint_at, head, last_checkpoint, node_reader
-from proxy.store.session import STORAGE
+from proxy.store.session import STORAGE, RuleBrokenError
 from proxy.store.tables import CheckpointRow
 
 __all__ = ["Signer"]
@@ -144,8 +144,13 @@ class Signer:
         with self._log.database.read() as connection:
             if checkpoint_at(connection, size) is not None:
                 return
-        with self._log.database.write() as connection:
-            connection.execute(insert(CheckpointRow), {"size": size, "note": signed.note})
+        try:
+            with self._log.database.write() as connection:
+                connection.execute(insert(CheckpointRow), {"size": size, "note": signed.note})
+        except RuleBrokenError:  # another host kept it meanwhile: a signature has one form
+            with self._log.database.read() as connection:
+                if checkpoint_at(connection, size) is None:
+                    raise
 
     def _remember(self, note: str) -> None:
         """Replace the file by one rename: after a crash it holds the old note or the new one."""

@@ -1,45 +1,38 @@
 """The log: entries appended in one transaction each batch, crash-safe, in any number of processes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Literal, cast, get_args
 
-from pydantic import BaseModel
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
-from proxy.errors import BundleError, ForkError, LedgerError
-from proxy.ledger.canonical import canonical
-from proxy.ledger.closure import policy_digest
-from proxy.ledger.entry import MAX_LEAF_BYTES, CallEntry, Entry, ExchangeEntry
-from proxy.ledger.merkle import Frontier, Growth, leaf_hash
-from proxy.store.bodies import Body
-from proxy.store.counters import OpenTallies, Step, Tallies
-from proxy.store.fixed import Driver, Fixed, Insert, Several
+from proxy.errors import ForkError, LedgerError
+from proxy.ledger.entry import CallEntry, Entry, ExchangeEntry
+from proxy.ledger.merkle import Frontier
+from proxy.store.counters import OpenTallies, Tallies
+from proxy.store.fixed import Driver, Fixed, Several
+from proxy.store.leaves import (
+    Document,
+    Leaf,
+    Pending,
+    document_digest,
+    insert_leaves,
+    interruption,
+    leaf_of,
+    make_leaf,
+    move_head,
+)
 from proxy.store.lock import FileLock
 from proxy.store.queries import head
-from proxy.store.session import Database, RuleBrokenError
-from proxy.store.tables import (
-    BodyRow,
-    CallRow,
-    DocumentRow,
-    EntryRow,
-    ExchangeRow,
-    LogRow,
-    SaltRow,
-    SubtreeRow,
-)
-from proxy.store.views import apply_changes, changes
+from proxy.store.session import Database, FateUnknownError, RuleBrokenError
+from proxy.store.tables import CallRow, EntryRow, ExchangeRow, LogRow
 
 __all__ = ["Document", "Log", "Pending", "Settle", "document_digest", "leaf_of"]
 
 
 _LOCKED_HEAD = Fixed(select(LogRow.frontier).where(LogRow.id == bindparam("id")).with_for_update())
-_HEAD = Fixed(update(LogRow).where(LogRow.id == bindparam("of")), ("size", "frontier"))
 _PLACES = Several(select(EntryRow.id, EntryRow.seq, EntryRow.hash), EntryRow.id)
 _CALLS = Several(
     select(CallRow.id, ExchangeRow.id.label("exchange")).outerjoin(
@@ -47,35 +40,6 @@ _CALLS = Several(
     ),
     CallRow.id,
 )
-_HELD = Several(select(DocumentRow.digest), DocumentRow.digest)
-_ENTRY = Insert(EntryRow)
-_SALT = Insert(SaltRow)
-_BODY = Insert(BodyRow)
-_DOCUMENT = Insert(DocumentRow)
-_SUBTREE = Insert(SubtreeRow)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A public text that leaves name by its digest.
-
-    `digest` is the sha256 (hex) of `content`; of a policy bundle it is the bundle's own digest.
-    """
-
-    digest: str
-    kind: Literal["policy", "terms", "grant"]
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An entry to append, with the bodies and documents it speaks of."""
-
-    entry: Entry
-    bodies: tuple[Body, ...] = ()
-    documents: tuple[Document, ...] = ()
-    step: Step | None = None
-    """What it adds to tallies, once: with the entry or not at all."""
 
 
 type Settle = Callable[[OpenTallies], Sequence[Pending]]
@@ -85,14 +49,7 @@ It is run in the transaction that writes them, and again where that fails.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    pending: Pending
-    data: bytes
-    hash: bytes
-
-
-type _Group = Sequence[_Leaf] | Settle
+type _Group = Sequence[Leaf] | Settle
 
 
 class Log:
@@ -109,6 +66,10 @@ class Log:
         self._is_trusted = False
         self._seen = 0
         self._tallies = Tallies()
+        self._in_hand: frozenset[str] = frozenset()
+        """The calls that the append under way starts."""
+        self._doubtful: frozenset[str] = frozenset()
+        """Calls of which nobody knows whether they are in the log: who made them was told no."""
 
     @property
     def size(self) -> int:
@@ -130,7 +91,9 @@ class Log:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keep every other writer on this machine out for the length of the block.
+        """Keep every other writer of this workspace out for the length of the block.
+
+        On PostgreSQL, whose writers queue at the head of the log, that is who signs or rebuilds.
 
         Raises:
             LedgerBusy: another process holds the lock.
@@ -159,18 +122,23 @@ class Log:
             LedgerError: an entry breaks a rule of the log, or the database cannot be written.
         """
         # Leaves are made before the lock is taken, but for those that nobody knows before.
-        ready = [group if callable(group) else [_leaf(one) for one in group] for group in groups]
+        ready = [
+            group if callable(group) else [make_leaf(one) for one in group] for group in groups
+        ]
         if not self._is_trusted:
             raise ForkError(
                 "the ledger was not checked against its last checkpoint",
                 help="check it first: every command that appends must",
             )
-        with self.exclusive():
+        with self.exclusive() if self.database.is_sqlite else nullcontext():
             try:
                 return self._append_new(ready)
             except RuleBrokenError:
                 # Something is in the log already, or ends no call under way: say which and how.
                 return self._append_some(ready)
+            except FateUnknownError:
+                self._doubtful |= self._in_hand
+                raise
 
     def _append_new(self, groups: Sequence[_Group]) -> list[list[int]]:
         """Append entries of which none is in the log, without asking.
@@ -184,11 +152,12 @@ class Log:
             settled = [_settled(group, tallies) for group in groups]
             leaves = [leaf for group in settled for leaf in group]
             growth = before.grow([leaf.hash for leaf in leaves])
+            self._in_hand = _started(leaves)
             if leaves:
-                _insert(driver, before.size, leaves)
-                _move_head(driver, growth)
+                insert_leaves(driver, before.size, leaves)
+                move_head(driver, growth)
                 tallies.write()
-        self._seen = growth.frontier.size
+        self._committed(growth.frontier.size)
         places = count(before.size)
         return [[next(places) for _ in group] for group in settled]
 
@@ -202,23 +171,44 @@ class Log:
             places = _places(driver, leaves)
             fresh = _fresh(leaves, places)
             growth = before.grow([leaf.hash for leaf in fresh])
+            self._in_hand = _started(fresh)
             if fresh:
                 _check_calls(driver, [leaf.pending.entry for leaf in fresh])
-                _insert(driver, before.size, fresh)
-                _move_head(driver, growth)
+                insert_leaves(driver, before.size, fresh)
+                move_head(driver, growth)
                 tallies = self._tallies.open(driver)  # what is in the log already is counted
                 _settled(fresh, tallies)
                 tallies.write()
-        self._seen = growth.frontier.size
+        self._committed(growth.frontier.size)
         new = enumerate((leaf.pending.entry.id for leaf in fresh), start=before.size)
         seqs = {id_: place.seq for id_, place in places.items()} | {id_: seq for seq, id_ in new}
         return [[seqs[leaf.pending.entry.id] for leaf in group] for group in settled]
 
     def _locked_head(self, driver: Driver) -> Frontier:
-        ((frontier,),) = _LOCKED_HEAD.run(driver, {"id": 1}).fetchall()
+        rows = _LOCKED_HEAD.run(driver, {"id": 1}).fetchall()
+        if not rows:
+            raise LedgerError(
+                "this ledger was copied to another database, and goes on there",
+                where=self.database.where,
+                help="name the other database in the setting `database`",
+            )
+        ((frontier,),) = rows
         before = Frontier.from_bytes(frontier)
         self._refuse_shrinking(before.size)
-        return before
+        return self._end_doubtful(driver, before) if self._doubtful else before
+
+    def _end_doubtful(self, driver: Driver, before: Frontier) -> Frontier:
+        """End the calls of a commit that came through after all: they never left (promise P2)."""
+        found = _CALLS.of(driver, sorted(self._doubtful))
+        lost = [make_leaf(interruption(call)) for call, exchange in found if exchange is None]
+        growth = before.grow([leaf.hash for leaf in lost])
+        insert_leaves(driver, before.size, lost)
+        move_head(driver, growth)
+        return growth.frontier
+
+    def _committed(self, size: int) -> None:
+        self._seen = size
+        self._doubtful = frozenset()
 
     def _refuse_shrinking(self, size: int) -> None:
         if size < self._seen:
@@ -229,67 +219,16 @@ class Log:
             )
 
 
-def leaf_of(entry: Entry) -> bytes:
-    """The exact bytes of an entry's leaf.
-
-    Raises:
-        CanonicalError: the entry has no canonical form.
-        LedgerError: the leaf would be larger than 65,535 bytes.
-    """
-    data = canonical(_plain(entry))
-    if len(data) > MAX_LEAF_BYTES:
-        raise LedgerError(
-            f"the `{entry.kind}` entry is {len(data)} bytes long; a leaf holds {MAX_LEAF_BYTES}",
-            help="put long values in a body or a document, and name its digest in the entry",
-        )
-    return data
+def _started(leaves: Iterable[Leaf]) -> frozenset[str]:
+    """The calls among entries that do not end among them too."""
+    entries = [leaf.pending.entry for leaf in leaves]
+    ended = {entry.call for entry in entries if isinstance(entry, ExchangeEntry)}
+    return frozenset(one.id for one in entries if isinstance(one, CallEntry)) - ended
 
 
-def _plain(record: BaseModel) -> dict[str, object]:
-    """The fields of an entry: plain values, but for the records in some of them."""
-    fields: dict[str, object] = vars(record).copy()
-    for name in _records_of(type(record)):
-        if fields[name] is not None:
-            fields[name] = _plain(cast("BaseModel", fields[name]))
-    return fields
-
-
-@cache
-def _records_of(kind: type[BaseModel]) -> tuple[str, ...]:
-    """The fields in which an entry of a kind may have a record."""
-    kinds = {name: field.annotation for name, field in kind.model_fields.items()}
-    return tuple(name for name, kind in kinds.items() if BaseModel in _classes(kind))
-
-
-def _classes(kind: object) -> set[type]:
-    named = (one for one in (kind, *get_args(kind)) if isinstance(one, type))
-    return {each for one in named for each in one.mro()}
-
-
-def document_digest(kind: str, content: bytes) -> str:
-    """The digest by which leaves name a document of this kind; empty where it is none."""
-    if kind != "policy":
-        return sha256(content).hexdigest()
-    try:
-        return policy_digest(content)
-    except BundleError:
-        return ""
-
-
-def _leaf(pending: Pending) -> _Leaf:
-    for document in pending.documents:
-        if document_digest(document.kind, document.content) != document.digest:
-            raise LedgerError(
-                f"the document `{document.digest}` does not have this digest",
-                help="name a document by the sha256 of its bytes, a policy bundle by its own digest",
-            )
-    data = leaf_of(pending.entry)
-    return _Leaf(pending, data, leaf_hash(data))
-
-
-def _settled(group: _Group, tallies: OpenTallies) -> Sequence[_Leaf]:
+def _settled(group: _Group, tallies: OpenTallies) -> Sequence[Leaf]:
     """The leaves of a group, counted."""
-    leaves = [_leaf(pending) for pending in group(tallies)] if callable(group) else group
+    leaves = [make_leaf(pending) for pending in group(tallies)] if callable(group) else group
     for leaf in leaves:
         if leaf.pending.step is not None:
             tallies.add(leaf.pending.step)
@@ -302,16 +241,16 @@ class _Place:
     hash: bytes
 
 
-def _places(driver: Driver, leaves: Sequence[_Leaf]) -> dict[str, _Place]:
+def _places(driver: Driver, leaves: Sequence[Leaf]) -> dict[str, _Place]:
     """Where the entries that are in the log already stand, by id."""
     ids = [leaf.pending.entry.id for leaf in leaves]
     return {id_: _Place(seq, hash_) for id_, seq, hash_ in _PLACES.of(driver, ids)}
 
 
-def _fresh(leaves: Iterable[_Leaf], places: Mapping[str, _Place]) -> list[_Leaf]:
+def _fresh(leaves: Iterable[Leaf], places: Mapping[str, _Place]) -> list[Leaf]:
     """The leaves that are not in the log, each once."""
     hashes = {id_: place.hash for id_, place in places.items()}
-    fresh: list[_Leaf] = []
+    fresh: list[Leaf] = []
     for leaf in leaves:
         id_ = leaf.pending.entry.id
         if id_ not in hashes:
@@ -344,57 +283,3 @@ def _check_calls(driver: Driver, entries: Sequence[Entry]) -> None:
                 help="a call has one `exchange`: record what came later as a `decision`",
             )
         exchange_of[call] = call
-
-
-def _insert(driver: Driver, size: int, fresh: Sequence[_Leaf]) -> None:
-    _ENTRY.run(
-        driver,
-        [
-            {
-                "seq": seq,
-                "kind": leaf.pending.entry.kind,
-                "id": leaf.pending.entry.id,
-                "leaf": leaf.data,
-                "hash": leaf.hash,
-            }
-            for seq, leaf in enumerate(fresh, start=size)
-        ],
-    )
-    _insert_bodies(driver, [body for leaf in fresh for body in leaf.pending.bodies])
-    _insert_documents(driver, [document for leaf in fresh for document in leaf.pending.documents])
-    apply_changes(
-        driver,
-        (
-            change
-            for seq, leaf in enumerate(fresh, start=size)
-            for change in changes(seq, leaf.pending.entry)
-        ),
-    )
-
-
-def _insert_bodies(driver: Driver, bodies: Sequence[Body]) -> None:
-    _SALT.run(driver, [{"seal": body.seal, "salt": body.salt} for body in bodies])
-    blobs = [{"seal": body.seal, "blob": body.blob} for body in bodies if body.blob is not None]
-    _BODY.run(driver, blobs)
-
-
-def _insert_documents(driver: Driver, documents: Sequence[Document]) -> None:
-    """Insert the documents that are not there yet: their names are their content."""
-    new = {document.digest: document for document in documents}
-    held = {digest for (digest,) in _HELD.of(driver, list(new))}
-    rows = [
-        {"digest": digest, "kind": document.kind, "content": document.content}
-        for digest, document in new.items()
-        if digest not in held
-    ]
-    _DOCUMENT.run(driver, rows)
-
-
-def _move_head(driver: Driver, growth: Growth) -> None:
-    frontier = growth.frontier
-    _HEAD.run(driver, {"of": 1, "size": frontier.size, "frontier": frontier.to_bytes()})
-    subtrees = [
-        {"level": subtree.level, "idx": subtree.index, "hash": subtree.hash}
-        for subtree in growth.finished
-    ]
-    _SUBTREE.run(driver, subtrees)

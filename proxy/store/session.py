@@ -1,76 +1,64 @@
 """The ledger's database: opened, checked, and read or written in transactions of one kind each."""
 
-import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import PoolProxiedConnection
 
 from proxy.errors import LedgerBusy, LedgerError
+from proxy.store.faults import STORAGE
 from proxy.store.fixed import Driver
 from proxy.store.lock import FileLock
+from proxy.store.postgres import (
+    begin,
+    check_server,
+    fault_of,
+    lock_for,
+    make_postgres_engine,
+    words_of,
+)
+from proxy.store.sqlite import (
+    BEGIN_IMMEDIATE,
+    is_write_ahead,
+    make_private,
+    make_sqlite_engine,
+    sqlite_fault_of,
+)
 from proxy.store.tables import SCHEMA
 
-__all__ = ["STORAGE", "Database", "Reading", "RuleBrokenError", "make_engine", "open_database"]
+__all__ = [
+    "STORAGE",
+    "Database",
+    "FateUnknownError",
+    "Reading",
+    "RuleBrokenError",
+    "make_engine",
+    "open_database",
+]
 
 type Reading = Connection
 """One state of the ledger, to put questions to (`proxy.store.queries`)."""
 
-STORAGE = "ledger-storage"
-"""The code of errors of the disk or the server: the same append may succeed later."""
-
-_MODE = 0o600
 _CREATE_TIMEOUT_S = 60.0
 
-_FAULTS = {
-    sqlite3.SQLITE_FULL: (
-        "the disk that holds the ledger is full",
-        "free some space: inbond goes on by itself as soon as it can write",
-    ),
-    sqlite3.SQLITE_READONLY: (
-        "the ledger's database is read-only",
-        "make the file and its folder writable for the user who runs inbond",
-    ),
-    sqlite3.SQLITE_CANTOPEN: (
-        "the ledger's database cannot be opened",
-        "check that the file and its folder exist and are yours to read and write",
-    ),
-    sqlite3.SQLITE_NOTADB: (
-        "this file is not a ledger's database",
-        "check `database` in inbond.yaml, or restore the file from a backup",
-    ),
-    sqlite3.SQLITE_CORRUPT: (
-        "the ledger's database is damaged",
-        "stop inbond, keep a copy of the file, and restore it from a backup",
-    ),
-    sqlite3.SQLITE_IOERR: (
-        "the disk that holds the ledger fails",
-        "check the disk: inbond goes on by itself as soon as it can write",
-    ),
-}
-_PRIMARY_CODE = 0xFF
-"""SQLite's extended result codes keep the primary one in their lowest byte."""
-
-
-_CHECKPOINT_PAGES = 4_000
-"""Pages of the write-ahead log between two copies into the file: 16 MB, four times SQLite's default.
-
-Each copy writes a page once, however often it changed: pages at the ends of indexes always have.
-"""
-
-_BEGIN_WRITING = "BEGIN IMMEDIATE"
-"""A reader that turns writer can meet a newer state and fail: writers say so at once (SQLite)."""
+_LOCK_HEAD = "SELECT id FROM log WHERE id = 1 FOR UPDATE"
+"""What every writer waits for where the database has no lock of its own (PostgreSQL)."""
 
 
 class RuleBrokenError(LedgerError):
     """The database's own rules forbid what was to be written; nothing was."""
+
+
+class FateUnknownError(LedgerError):
+    """The server was lost while it committed: what was written is there, or it is not."""
+
+    code = STORAGE
 
 
 class Database:
@@ -81,7 +69,7 @@ class Database:
         self.where = where
         self.busy_timeout_s = busy_timeout_s
         self._writer = engine.execution_options(is_writer=True)
-        self._is_sqlite = engine.dialect.name == "sqlite"
+        self.is_sqlite = engine.dialect.name == "sqlite"
         self._dbapi = engine.dialect.loaded_dbapi
 
     @contextmanager
@@ -103,13 +91,33 @@ class Database:
             LedgerError: the database cannot be written; nothing was.
         """
         with self._translated(), self._writer.begin() as connection:
+            if not self.is_sqlite:  # which locks the whole database as it begins
+                connection.exec_driver_sql(_LOCK_HEAD)
+            yield connection
+
+    @contextmanager
+    def aside(self, alone: Literal["migration", "recovery"] | None = None) -> Iterator[Connection]:
+        """A connection to write with beside the log: on PostgreSQL, others append meanwhile.
+
+        With a purpose, nobody on any host does the same meanwhile; on SQLite, nobody writes at all.
+
+        Raises:
+            LedgerBusy: somebody else does it.
+            LedgerError: the database cannot be written; nothing was.
+        """
+        with self._translated(), self._writer.begin() as connection:
+            if alone is not None and not self.is_sqlite:
+                lock_for(connection, alone)
             yield connection
 
     @contextmanager
     def drive(self) -> Iterator[Driver]:
-        """As `write`, but with the driver's own cursor: for statements that are run all the time.
+        """A transaction on the driver's own cursor: for statements that are run all the time.
+
+        On PostgreSQL it holds nothing at first: what appends locks the head of the log.
 
         Raises:
+            FateUnknownError: the server was lost while it committed.
             LedgerBusy: another program holds the database.
             LedgerError: the database cannot be written; nothing was.
         """
@@ -117,12 +125,41 @@ class Database:
             pooled = self.engine.raw_connection()
             try:
                 cursor = pooled.cursor()
-                if self._is_sqlite:  # other drivers begin by themselves
-                    cursor.execute(_BEGIN_WRITING)
+                if self.is_sqlite:
+                    cursor.execute(BEGIN_IMMEDIATE)
+                else:
+                    begin(cursor, is_writer=True)
                 yield Driver(self.engine.dialect, cursor)
-                pooled.commit()
+                self._commit(pooled)
             finally:
+                if getattr(pooled.driver_connection, "closed", False):
+                    pooled.invalidate()  # there is nothing left to undo it on
                 pooled.close()  # which undoes what was not committed
+
+    def _commit(self, pooled: PoolProxiedConnection) -> None:
+        try:
+            pooled.commit()
+        except self._dbapi.Error as error:
+            if not getattr(pooled.driver_connection, "closed", False):
+                raise
+            fault = fault_of(error)
+            raise FateUnknownError(fault.message, where=self.where, help=fault.help) from None
+
+    @contextmanager
+    def bare(self) -> Iterator[Driver]:
+        """The driver's own cursor outside of any transaction: for what a database does to its files.
+
+        Raises:
+            LedgerBusy: another program holds the database.
+            LedgerError: the database cannot be written.
+        """
+        with self._translated():
+            pooled = self.engine.raw_connection()
+            try:
+                # Of both databases, connections begin no transaction by themselves.
+                yield Driver(self.engine.dialect, pooled.cursor())
+            finally:
+                pooled.close()
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -134,10 +171,10 @@ class Database:
             yield
         except (IntegrityError, self._dbapi.IntegrityError) as error:
             raise RuleBrokenError(
-                f"the ledger's own rules forbid this: {str(_orig(error)).lower()}",
+                f"the ledger's own rules forbid this: {words_of(_orig(error))}",
                 where=self.where,
                 help="run `inbond ledger verify`, and report this if it finds nothing",
-            ) from error
+            ) from (error if self.is_sqlite else None)
         except PoolTimeoutError as error:
             raise LedgerBusy(
                 "every connection to the ledger's database is in use",
@@ -145,24 +182,11 @@ class Database:
                 help="try again",
             ) from error
         except (DBAPIError, self._dbapi.Error) as error:
-            raise self._fault(_orig(error)) from error
-
-    def _fault(self, error: BaseException) -> LedgerError:
-        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return LedgerBusy(
-                f"another program has held the ledger's database for {self.busy_timeout_s:g} s",
-                where=self.where,
-                help="try again; if it lasts, close the program that has the file open",
-            )
-        message, advice = _FAULTS.get(
-            code,
-            (
-                f"the ledger's database answers: {str(error).strip().lower()}",
-                "check that the database runs and that inbond may use it",
-            ),
-        )
-        return LedgerError(message, where=self.where, help=advice, code=STORAGE)
+            if self.is_sqlite:
+                fault = sqlite_fault_of(_orig(error), self.busy_timeout_s)
+                raise fault.as_error(self.where) from error
+            # Not chained: PostgreSQL's words quote the row.
+            raise fault_of(_orig(error)).as_error(self.where) from None
 
 
 def _orig(error: Exception) -> BaseException:
@@ -185,12 +209,12 @@ def open_database(
     target = _parse(url, directory)
     where = target.database or "" if target.get_backend_name() == "sqlite" else _shown(target)
     if target.get_backend_name() == "sqlite":
-        _make_private(Path(where))
+        make_private(Path(where))
     engine = make_engine(target, busy_timeout_s)
     database = Database(engine, where=where, busy_timeout_s=busy_timeout_s)
     lock = FileLock(directory / "ledger.lock")
     try:
-        if target.get_backend_name() == "sqlite" and not _is_write_ahead(Path(where)):
+        if target.get_backend_name() == "sqlite" and not is_write_ahead(Path(where)):
             _turn_write_ahead(database, lock)
         _bring_up(database, lock, migrate=migrate)
     except BaseException:
@@ -202,14 +226,14 @@ def open_database(
 def _parse(url: str, directory: Path) -> URL:
     try:
         target = make_url(url)
-        target.get_dialect().import_dbapi()
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise LedgerError(
-            "the setting `database` is not the address of a database inbond can use",
-            help="write `sqlite:///inbond.db`, or install the driver that the address names",
-        ) from error
-    if target.get_backend_name() != "sqlite":
-        return target
+        kind = target.get_backend_name()
+        target.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise _no_address() from error
+    if kind == "postgresql":
+        return _with_driver(target)
+    if kind != "sqlite":
+        raise _no_address()
     if not target.database or target.database == ":memory:":
         raise LedgerError(
             "a ledger in memory would not survive its process",
@@ -218,30 +242,29 @@ def _parse(url: str, directory: Path) -> URL:
     return target.set(database=str(directory / target.database))
 
 
-def _shown(target: URL) -> str:
-    return target.render_as_string(hide_password=True)
+def _no_address() -> LedgerError:
+    return LedgerError(
+        "the setting `database` is not the address of a database inbond can use",
+        help="write `sqlite:///inbond.db` or `postgresql+psycopg://USER@HOST/NAME`",
+    )
 
 
-def _make_private(path: Path) -> None:
-    """Make an empty file for the owner alone: SQLite gives its companions the same mode."""
+def _with_driver(target: URL) -> URL:
+    """The address, with the one driver that inbond uses."""
+    target = target.set(drivername="postgresql+psycopg")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
-    except OSError as error:
+        target.get_dialect().import_dbapi()
+    except ImportError as error:
         raise LedgerError(
-            f"the ledger's database cannot be opened: {(error.strerror or 'unknown').lower()}",
-            where=str(path),
-            help="check that the file and its folder exist and are yours to read and write",
-            code=STORAGE,
+            "the driver for PostgreSQL is not installed",
+            help="install inbond with the extra `postgres`: `pip install inbond[postgres]`",
         ) from error
+    return target
 
 
-def _is_write_ahead(path: Path) -> bool:
-    """Whether the file keeps a write-ahead log (SQLite file format §1.3.3: write and read version)."""
-    try:
-        with path.open("rb") as file:
-            return file.read(20)[18:20] == b"\x02\x02"
-    except OSError:
-        return True  # the connection will say what is wrong
+def _shown(target: URL) -> str:
+    # The query may hold a password too.
+    return target.set(query={}).render_as_string(hide_password=True)
 
 
 def _turn_write_ahead(database: Database, lock: FileLock) -> None:
@@ -251,33 +274,9 @@ def _turn_write_ahead(database: Database, lock: FileLock) -> None:
 
 
 def make_engine(target: URL, busy_timeout_s: float) -> Engine:
-    """An engine whose transactions begin as the ledger needs them; SQLite syncs every commit."""
-    # Parameters are hidden because an error's text would show salts otherwise.
-    if target.get_backend_name() != "sqlite":
-        return create_engine(target, hide_parameters=True)
-    engine = create_engine(target, hide_parameters=True, connect_args={"timeout": busy_timeout_s})
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        # The driver's own notion of transactions is switched off: BEGIN below is the only one.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
-            "secure_delete=ON",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        is_writer = connection.get_execution_options().get("is_writer", False)
-        connection.exec_driver_sql(_BEGIN_WRITING if is_writer else "BEGIN")
-
-    return engine
+    """An engine whose transactions begin as the ledger needs them; every commit is durable."""
+    is_sqlite = target.get_backend_name() == "sqlite"
+    return (make_sqlite_engine if is_sqlite else make_postgres_engine)(target, busy_timeout_s)
 
 
 def _bring_up(database: Database, lock: FileLock, *, migrate: bool) -> None:
@@ -298,13 +297,15 @@ def _bring_up(database: Database, lock: FileLock, *, migrate: bool) -> None:
             where=database.where,
             help="make a backup, then run `inbond ledger migrate`",
         )
-    with lock.hold(_CREATE_TIMEOUT_S), database.write() as connection:
+    with lock.hold(_CREATE_TIMEOUT_S), database.aside("migration") as connection:
         upgrade(connection)
 
 
 def _revision(database: Database) -> str | None:
     """The version of the tables; None where there are no tables at all."""
     with database.read() as connection:
+        if not database.is_sqlite:
+            check_server(connection, database.where)
         tables = inspect(connection).get_table_names()
         if not tables:
             return None

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import URL, Connection, Table, select
+from sqlalchemy import URL, ColumnElement, Connection, String, Table, collate, select
 from sqlalchemy.exc import IntegrityError
 
 from proxy.errors import CanonicalError, ProofError
@@ -17,8 +18,10 @@ from proxy.ledger.checkpoint import Checkpoint, Verifier, open_checkpoint
 from proxy.ledger.entry import Entry, parse_entry
 from proxy.ledger.merkle import Frontier, Subtree, leaf_hash
 from proxy.store.bodies import Absent, open_seal
+from proxy.store.erasing import unfinished
 from proxy.store.log import document_digest
 from proxy.store.queries import checkpoints, head
+from proxy.store.recalls import erasures
 from proxy.store.session import Database, make_engine
 from proxy.store.tables import (
     VIEWS,
@@ -58,7 +61,7 @@ class StoreReport:
     checkpoints: int
     bodies: int
     erased: int
-    """Bodies whose salt is gone."""
+    """Bodies that were erased, or whose salt is gone."""
     findings: tuple[Finding, ...]
 
     @property
@@ -105,12 +108,13 @@ def verify_store(
         _check_notes(notes, audit)
         bodies = _check_bodies(connection, audit)
         _check_documents(connection, audit)
+        erased = bodies.erased + _check_erased(connection, audit)
     return StoreReport(
         entries=audit.frontier.size,
         root=audit.frontier.root(),
         checkpoints=len(notes),
         bodies=bodies.held,
-        erased=bodies.erased,
+        erased=erased,
         findings=tuple(audit.findings),
     )
 
@@ -227,9 +231,11 @@ def _blank_views(folder: Path) -> Iterator[Connection]:
 def _compare_views(connection: Connection, mirror: Connection, audit: _Audit) -> None:
     for view in VIEWS:
         table = _table(view)
-        query = select(table).order_by(*table.primary_key.columns)
         pairs = zip_longest(
-            connection.execute(query).yield_per(_PAGE), mirror.execute(query).yield_per(_PAGE)
+            *(
+                place.execute(select(table).order_by(*_key_in_order(table, place))).yield_per(_PAGE)
+                for place in (connection, mirror)
+            )
         )
         wrong = next(((mine, right) for mine, right in pairs if mine != right), None)
         if wrong is not None:
@@ -237,6 +243,15 @@ def _compare_views(connection: Connection, mirror: Connection, audit: _Audit) ->
             key = row[0] if row is not None else ""
             message = f"view `{table.name}` is not what the leaves say, first at `{key}`"
             audit.find("view", message, _REBUILD)
+
+
+def _key_in_order(table: Table, place: Connection) -> list[ColumnElement[Any]]:
+    """The columns of the key, sorted by bytes: PostgreSQL sorts text by its own locale otherwise."""
+    by_bytes = "C" if place.dialect.name == "postgresql" else "BINARY"
+    return [
+        collate(column, by_bytes) if isinstance(column.type, String) else column
+        for column in table.primary_key.columns
+    ]
 
 
 def _check_head(connection: Connection, audit: _Audit) -> None:
@@ -292,6 +307,14 @@ def _check_bodies(connection: Connection, audit: _Audit) -> _Bodies:
             held, erased = held + (not is_erased), erased + is_erased
         after = seals[-1]
     return _Bodies(held, erased)
+
+
+def _check_erased(connection: Connection, audit: _Audit) -> int:
+    """Find what was erased and opens again; gives how many bodies entries say were erased."""
+    for seal in sorted(unfinished(connection)):
+        message = f"body `{seal}` was erased, and opens again: a backup was restored, or a crash"
+        audit.find("erased-body", message, "run `inbond erase --finish`")
+    return sum(len(item.entry.seals) for item in erasures(connection))
 
 
 def _check_documents(connection: Connection, audit: _Audit) -> None:
