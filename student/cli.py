@@ -59,6 +59,8 @@ def _takes_dataset[**P](command: Callable[P, None]) -> Callable[P, None]:
     for option in (
         click.argument("dataset", type=click.Path(path_type=Path)),
         click.option("--key", "vkey", required=True, metavar="VKEY", help="The log key to trust."),
+        click.option("--status", type=click.Path(path_type=Path), default=None, metavar="FILE",
+                     help="What `inbond dataset status` issued since the dataset was sealed."),
         click.option("--student", "for_student", metavar="ID", help="Refuse any other's dataset."),
         click.option("--row-tokens", default=_DEFAULTS.row_tokens, show_default=True,
                      help="Tokens of a packed row, and of the longest example."),
@@ -183,6 +185,7 @@ def _order(options: dict[str, Any], *, out: Path, base: str, is_resumed: bool) -
         now=datetime.fromtimestamp(time.time(), UTC),
         seed=os.urandom(32),
         is_resumed=is_resumed,
+        status=options["status"],
     )
 
 

@@ -135,6 +135,8 @@ class Order:
     seed: bytes
     """32 random bytes for the run's key; a resumed run keeps its own."""
     is_resumed: bool = False
+    status: Path | None = None
+    """A status file of the dataset, issued since it was sealed."""
 
     @property
     def started_at(self) -> str:

@@ -88,7 +88,9 @@ def evaluate_dataset(order: Order, config: Config) -> HeldOut:
     Raises:
         StudentError: the dataset or the student is refused, or nothing is held out.
     """
-    admitted = open_dataset(order.dataset, order.vkey, student=order.student, now=order.now)
+    admitted = open_dataset(
+        order.dataset, order.vkey, student=order.student, now=order.now, status=order.status
+    )
     config = config.settled(has_gpu=torch.cuda.is_available())
     student = load_student(order.base, order.cache, config.device)
     tokens = tokenise(

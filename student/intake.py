@@ -5,23 +5,27 @@ Needs a directory and a public key: neither database nor network.
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
 from proxy.errors import ProxyError
-from proxy.ledger.bundle import OpenBundle, read_bundle
+from proxy.ledger.bundle import LedgerEntry, read_bundle
 from proxy.ledger.entry import DatasetEntry, parse_entry
 from proxy.ledger.example import ExampleRow
 from proxy.ledger.report import Report
+from proxy.ledger.status import DatasetStatus, read_status
 from proxy.ledger.verify import verify
 from student.errors import IntakeError
 
 __all__ = ["Admitted", "AdmittedExample", "Teaching", "ToolCall", "Turn", "open_dataset"]
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
+
+_LISTED = 20
+"""Examples that a message names; the status file has them all."""
 
 _WARRANT = object()  # only this module holds it: who has it has verified a dataset
 
@@ -106,6 +110,8 @@ class Admitted:
     vkey: str
     """The key that was pinned."""
     examples: tuple[AdmittedExample, ...]
+    status: DatasetStatus | None = None
+    """The signed status that was given with it: a good one."""
 
     def teachings(self) -> tuple[Teaching, ...]:
         """Who taught what under which clause, the most examples first."""
@@ -122,22 +128,30 @@ class Admitted:
         )  # fmt: skip
 
 
-def open_dataset(path: Path, vkey: str, *, student: str | None, now: datetime) -> Admitted:
+def open_dataset(
+    path: Path, vkey: str, *, student: str | None, now: datetime, status: Path | None = None
+) -> Admitted:
     """A dataset of which every proof holds under the pinned key, for this student, at this time.
 
-    `student` None takes the student that the dataset was built for.
+    `student` None takes the student that the dataset was built for. `status` is a file that
+    `inbond dataset status` issued since: past the dataset's date it must be there and be good.
 
     Raises:
         IntakeError: a proof does not hold, or the dataset is another student's, past its date,
-            empty, or no dataset; `where` says which part.
+            withdrawn, empty, or no dataset; `where` says which part.
     """
     try:
         report = verify(path, vkey)
         _refuse_unproven(report, path)
         with read_bundle(path) as bundle:
-            entry = _dataset_entry(bundle, path)
-            _refuse_foreign(entry, student, now, path)
+            sealed = bundle.entries()[-1]
+            entry = _dataset_entry(sealed, path)
+            _refuse_foreign(entry, student, path)
             rows = bundle.examples()
+        said = None if status is None else _status(status, vkey, sealed, entry)
+        if said is not None and said.state != "good":
+            raise _taken_back(said, rows, status or path)
+        _refuse_expired(entry, said, now, path)
     except ProxyError as error:
         raise IntakeError(
             f"the dataset is not opened: {error.message}",
@@ -160,6 +174,7 @@ def open_dataset(path: Path, vkey: str, *, student: str | None, now: datetime) -
         policy_bundle=entry.decision_bundle,
         vkey=vkey.strip(),
         examples=tuple(_admit(row) for row in rows),
+        status=said,
     )
 
 
@@ -176,9 +191,9 @@ def _refuse_unproven(report: Report, path: Path) -> None:
     )
 
 
-def _dataset_entry(bundle: OpenBundle, path: Path) -> DatasetEntry:
+def _dataset_entry(sealed: LedgerEntry, path: Path) -> DatasetEntry:
     # INVARIANT: `verify` has shown that the subject of a dataset is its last entry.
-    entry = parse_entry(bundle.entries()[-1].leaf)
+    entry = parse_entry(sealed.leaf)
     if not isinstance(entry, DatasetEntry):
         raise IntakeError(
             "this bundle is an audit: a student learns from datasets only",
@@ -189,20 +204,79 @@ def _dataset_entry(bundle: OpenBundle, path: Path) -> DatasetEntry:
     return entry
 
 
-def _refuse_foreign(entry: DatasetEntry, student: str | None, now: datetime, path: Path) -> None:
+def _status(path: Path, vkey: str, sealed: LedgerEntry, entry: DatasetEntry) -> DatasetStatus:
+    """What a status file says of this dataset, once it holds under the pinned key."""
+    try:
+        said = read_status(path.read_bytes(), vkey)
+    except OSError as error:
+        raise _bad_status(
+            f"cannot be read: {(error.strerror or 'unknown').lower()}", path
+        ) from error
+    except ProxyError as error:
+        raise _bad_status(f"is not proven: {error.message}", path) from error
+    if (said.dataset, said.root) != (entry.dataset, entry.root):
+        raise _bad_status(f"is of the dataset `{said.dataset}`, not of `{entry.dataset}`", path)
+    if said.seq <= sealed.seq:
+        raise _bad_status("is older than the dataset", path)
+    return said
+
+
+def _bad_status(what: str, path: Path) -> IntakeError:
+    return IntakeError(
+        f"the status file {what}",
+        help="get another with `inbond dataset status`, from who built the dataset",
+        where=str(path),
+        code="status-unproven",
+    )
+
+
+def _taken_back(said: DatasetStatus, rows: Sequence[ExampleRow], where: Path) -> IntakeError:
+    """Why nothing is learned from a dataset that was taken back, with the examples because of which."""
+    reasons = {each.exchange: each.reason for each in said.affected}
+    lines: list[str] = []
+    for row in rows:
+        names = (row.exchange, *row.contributors)
+        why = next((reasons[name] for name in names if name in reasons), None)
+        if why is not None:
+            lines.append(f"`{row.example}` ({why})")
+    more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
+    listed = f": {', '.join(lines[:_LISTED])}{more}" if lines else ""
+    because = f" because of `{said.cause}`" if said.cause else ""
+    return IntakeError(
+        f"the dataset was {said.state} on {said.at}{because}; "
+        f"affected are {len(lines)} of its {len(rows)} examples{listed}",
+        help="build a dataset again: what may not be learned from is left out",
+        where=str(where),
+        code=f"dataset-{said.state}",
+    )
+
+
+def _refuse_expired(
+    entry: DatasetEntry, said: DatasetStatus | None, now: datetime, path: Path
+) -> None:
+    """Past the dataset's date only a good status that lasts lets it be opened.
+
+    The newer word counts also where it says less: a grant may have been cut short since.
+    """
+    until = entry.valid_until if said is None or said.until is None else said.until
+    if now < datetime.fromisoformat(until):
+        return
+    raise IntakeError(
+        f"the dataset was valid until {until}",
+        help=f"run `inbond dataset status {entry.dataset}` where it was built, and give the file "
+        "with `--status FILE`; or build it again",
+        where=str(path),
+        code="dataset-expired",
+    )
+
+
+def _refuse_foreign(entry: DatasetEntry, student: str | None, path: Path) -> None:
     if student is not None and student != entry.student:
         raise IntakeError(
             f"the dataset was built for student `{entry.student}`, not for `{student}`",
             help=f"build one for `{student}`: what a student may learn depends on what it is for",
             where=str(path),
             code="other-student",
-        )
-    if now >= datetime.fromisoformat(entry.valid_until):
-        raise IntakeError(
-            f"the dataset was valid until {entry.valid_until}",
-            help="build it again: the terms it rests on are due for review",
-            where=str(path),
-            code="dataset-expired",
         )
 
 

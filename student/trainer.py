@@ -88,7 +88,9 @@ def carry_out(
     Raises:
         StudentError: the dataset, the student or the run is refused, or the run was stopped.
     """
-    admitted = open_dataset(order.dataset, order.vkey, student=order.student, now=order.now)
+    admitted = open_dataset(
+        order.dataset, order.vkey, student=order.student, now=order.now, status=order.status
+    )
     config = config.settled(has_gpu=torch.cuda.is_available())
     student = load_student(order.base, order.cache, config.device)
     return train(admitted, student, config, order, tell)

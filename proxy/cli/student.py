@@ -16,8 +16,9 @@ from proxy.cli.openledger import open_ledger
 from proxy.cli.render import json_option, note, print_record
 from proxy.cli.workspace import actor, with_settings
 from proxy.clock import new_id, new_nonce, stamp, utc_now
-from proxy.errors import LedgerError, ProxyError
+from proxy.errors import BundleError, LedgerError, ProxyError
 from proxy.keys import load_keys
+from proxy.ledger.bundle import read_bundle
 from proxy.ledger.entry import RunEntry
 from proxy.settings import FILE_NAME, Settings
 from proxy.store.log import Pending
@@ -57,8 +58,11 @@ def _recorded(train: click.Command) -> click.Command:
     assert callback is not None  # noqa: S101 - every command has one
 
     def train_and_record(**options: Any) -> None:
+        is_ours = _is_ours(options["vkey"])
+        if is_ours:
+            _refuse_taken_back(options["dataset"])
         callback(**options)
-        if _is_ours(options["vkey"]):
+        if is_ours:
             _append(options["out"])
         else:
             note(
@@ -70,7 +74,8 @@ def _recorded(train: click.Command) -> click.Command:
         name=train.name,
         params=train.params,
         callback=train_and_record,
-        help=f"{train.help}\n\nIn the workspace that sealed it, the run goes on record.",
+        help=f"{train.help}\n\nIn the workspace that sealed it, the ledger is asked what became of the "
+        "dataset, and the run goes on record.",
     )
 
 
@@ -80,6 +85,30 @@ def _is_ours(vkey: str) -> bool:
     if not isinstance(workspace, Path) or not (workspace / FILE_NAME).exists():
         return False
     return _log_key() == vkey.strip()
+
+
+@with_settings
+def _refuse_taken_back(settings: Settings, dataset: Path) -> None:
+    """Ask the ledger itself what the dataset is worth; a trainer elsewhere needs a status for that."""
+    from proxy.store.queries import datasets
+    from proxy.store.recalls import last_status
+
+    try:
+        with read_bundle(dataset) as bundle:
+            sealed = bundle.about().get("subject")
+    except BundleError:
+        return  # the trainer says what is wrong with it
+    with open_ledger(settings) as ledger, ledger.database.read() as connection:
+        names = [item.entry.dataset for item in datasets(connection) if item.entry.id == sealed]
+        said = [last_status(connection, name) for name in names]
+    for status in (each.entry for each in said if each is not None):
+        if status.state != "good":
+            raise LedgerError(
+                f"the dataset `{status.dataset}` is {status.state} since {status.at}: {status.reason}",
+                help=f"see `inbond dataset status {status.dataset}`, and build another",
+                where=str(dataset),
+                code="taken-back",
+            )
 
 
 @with_settings

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from proxy.errors import LedgerError
+from proxy.ledger.bundle import LedgerEntry
 from proxy.ledger.entry import (
     CallEntry,
     DatasetEntry,
@@ -90,6 +91,7 @@ __all__ = [
     "last_checkpoint",
     "latest_calls",
     "latest_policy",
+    "leaves",
     "node_reader",
     "open_calls",
     "review_item",
@@ -152,6 +154,15 @@ def entries(
         query = query.where(EntryRow.kind == kind)
     rows = connection.execute(query.order_by(EntryRow.seq).limit(limit))
     return tuple(_stored(row.seq, row.leaf) for row in rows)
+
+
+def leaves(
+    connection: Connection, *, after: int = -1, limit: int = _PAGE
+) -> tuple[LedgerEntry, ...]:
+    """Leaves in log order, their bytes as they stand: for who reads all of them."""
+    query = select(EntryRow.seq, EntryRow.leaf).where(EntryRow.seq > after)
+    rows = connection.execute(query.order_by(EntryRow.seq).limit(limit))
+    return tuple(LedgerEntry(*row) for row in rows)
 
 
 def entries_at(connection: Connection, seqs: Collection[int]) -> tuple[StoredEntry[Entry], ...]:

@@ -32,9 +32,12 @@ __all__ = [
     "DecisionRow",
     "DocumentRow",
     "EntryRow",
+    "ErasedRow",
     "ExchangeRow",
+    "HoldRow",
     "JudgementRow",
     "KeyRow",
+    "LeaseRow",
     "LineRow",
     "LogRow",
     "PieceRow",
@@ -42,11 +45,12 @@ __all__ = [
     "Row",
     "RunRow",
     "SaltRow",
+    "StatusRow",
     "SubtreeRow",
     "TallyRow",
 ]
 
-SCHEMA = "0003"
+SCHEMA = "0005"
 """The revision of these tables; the newest migration carries the same."""
 
 _DIGEST = String(64)
@@ -94,7 +98,10 @@ class Row(DeclarativeBase):
 
 
 class LogRow(Row):
-    """The head of the log: the single row every append locks."""
+    """The head of the log: the single row every append locks.
+
+    Its `id` is 1; another one says that the log goes on in another database, and takes no entry here.
+    """
 
     __tablename__ = "log"
 
@@ -218,11 +225,25 @@ class PieceRow(Row):
     blob: Mapped[bytes] = mapped_column(_Blob)
 
 
+class LeaseRow(Row):
+    """A worker of some host, and when it was heard of last: whole seconds since 1970 (UTC)."""
+
+    __tablename__ = "lease"
+
+    worker: Mapped[str] = mapped_column(_ID, primary_key=True)
+    host: Mapped[str] = mapped_column(_ID)
+    seen: Mapped[int] = mapped_column(_COUNT)
+
+
 class CallRow(Row):
     """View: one `call`. `verdict` is that of the request gate."""
 
     __tablename__ = "call"
-    __table_args__ = (Index(None, "project", "seq"), Index(None, "verdict", "seq"))
+    __table_args__ = (
+        Index(None, "project", "seq"),
+        Index(None, "verdict", "seq"),
+        Index(None, "route", "seq"),
+    )
 
     seq: Mapped[int] = mapped_column(_COUNT, primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(_ID, unique=True)
@@ -363,6 +384,39 @@ class RunRow(Row):
     student: Mapped[str] = mapped_column(_NAME)
 
 
+class ErasedRow(Row):
+    """View: an exchange whose bodies an `erase` entry erased."""
+
+    __tablename__ = "erased"
+
+    seq: Mapped[int] = mapped_column(_COUNT, primary_key=True, autoincrement=False)
+    exchange: Mapped[str] = mapped_column(
+        _ID, ForeignKey("exchange.id"), primary_key=True, index=True
+    )
+
+
+class HoldRow(Row):
+    """View: a hold, and whether it was lifted. `seq` is of its last entry."""
+
+    __tablename__ = "hold"
+
+    hold: Mapped[str] = mapped_column(_ID, primary_key=True)
+    seq: Mapped[int] = mapped_column(_COUNT)
+    scope: Mapped[str] = mapped_column(_WORD)
+    subject: Mapped[str] = mapped_column(_NAME)
+    is_lifted: Mapped[bool]
+
+
+class StatusRow(Row):
+    """View: what was said of a sealed dataset since."""
+
+    __tablename__ = "dataset_status"
+
+    seq: Mapped[int] = mapped_column(_COUNT, primary_key=True, autoincrement=False)
+    dataset: Mapped[str] = mapped_column(_NAME, index=True)
+    state: Mapped[str] = mapped_column(_WORD)
+
+
 VIEWS: tuple[type[Row], ...] = (
     CallRow,
     ExchangeRow,
@@ -374,4 +428,7 @@ VIEWS: tuple[type[Row], ...] = (
     ApprovalRow,
     DatasetRow,
     RunRow,
+    ErasedRow,
+    HoldRow,
+    StatusRow,
 )

@@ -12,11 +12,14 @@ from proxy.ledger.entry import (
     DatasetEntry,
     DecisionEntry,
     Entry,
+    EraseEntry,
     ExchangeEntry,
     GrantEntry,
+    HoldEntry,
     JudgementEntry,
     KeyEntry,
     RunEntry,
+    StatusEntry,
 )
 from proxy.store.fixed import Fixed, Insert, Target
 from proxy.store.queries import entries
@@ -28,12 +31,15 @@ from proxy.store.tables import (
     CallRow,
     DatasetRow,
     DecisionRow,
+    ErasedRow,
     ExchangeRow,
+    HoldRow,
     JudgementRow,
     KeyRow,
     LineRow,
     Row,
     RunRow,
+    StatusRow,
 )
 
 __all__ = ["Change", "apply_changes", "changes", "rebuild_views"]
@@ -63,12 +69,12 @@ def changes(seq: int, entry: Entry) -> tuple[Change, ...]:
             return _decision(seq, entry)
         case JudgementEntry():
             return _judgement(seq, entry)
-        case KeyEntry():
-            return (_key(entry),)
-        case GrantEntry():
-            return (_approval(entry),)
-        case DatasetEntry() | RunEntry():
+        case KeyEntry() | GrantEntry():
+            return (_key(entry) if isinstance(entry, KeyEntry) else _approval(entry),)
+        case DatasetEntry() | RunEntry() | StatusEntry():
             return (_product(seq, entry),)
+        case EraseEntry() | HoldEntry():
+            return _kept(seq, entry)
         case _:
             return ()
 
@@ -246,12 +252,32 @@ def _key(entry: KeyEntry) -> Change:
     )
 
 
-def _product(seq: int, entry: DatasetEntry | RunEntry) -> Change:
+def _product(seq: int, entry: DatasetEntry | RunEntry | StatusEntry) -> Change:
+    if isinstance(entry, StatusEntry):
+        said: dict[str, Value] = {"seq": seq, "dataset": entry.dataset, "state": entry.state}
+        return Change(view=StatusRow, values=said)
     values: dict[str, Value] = {"seq": seq, "student": entry.student}
     if isinstance(entry, RunEntry):
         return Change(view=RunRow, values=values | {"run": entry.run})
     names = {"dataset": entry.dataset, "root": entry.root}
     return Change(view=DatasetRow, values=values | names)
+
+
+def _kept(seq: int, entry: EraseEntry | HoldEntry) -> tuple[Change, ...]:
+    """What is kept no more, or must be kept."""
+    if isinstance(entry, EraseEntry):
+        return tuple(
+            Change(view=ErasedRow, values={"seq": seq, "exchange": exchange})
+            for exchange in dict.fromkeys(entry.exchanges)
+        )
+    values: dict[str, Value] = {
+        "hold": entry.hold,
+        "seq": seq,
+        "scope": entry.scope,
+        "subject": entry.subject,
+        "is_lifted": entry.action == "lift",
+    }
+    return (Change(view=HoldRow, values=values, key="hold"),)
 
 
 def _approval(entry: GrantEntry) -> Change:

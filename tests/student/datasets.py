@@ -14,6 +14,7 @@ from proxy.ledger.bundle import (
     Opening,
     entries_digest,
     openings_digest,
+    read_bundle,
     write_bundle,
 )
 from proxy.ledger.canonical import canonical
@@ -30,15 +31,28 @@ from proxy.ledger.entry import (
     OpenEntry,
     PolicyEntry,
     SealRecord,
+    StatusEntry,
     TermsEntry,
 )
 from proxy.ledger.envelope import ExportKey
 from proxy.ledger.example import ExampleRow, ManifestLine, manifest_bytes, rows_root, texts_of
 from proxy.ledger.merkle import leaf_hash, leaf_reader, root_of
+from proxy.ledger.notice import notice_bytes
 from proxy.ledger.seal import seal_record
+from proxy.ledger.status import STATUS, Affected, affected_bytes, affected_list
 from student.intake import Admitted, open_dataset
 
-__all__ = ["LESSONS", "NOW", "STUDENT", "Lesson", "Sealed", "admit", "seal_audit", "seal_dataset"]
+__all__ = [
+    "LESSONS",
+    "NOW",
+    "STUDENT",
+    "Lesson",
+    "Sealed",
+    "admit",
+    "issue_status",
+    "seal_audit",
+    "seal_dataset",
+]
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
@@ -199,6 +213,47 @@ def seal_audit(path: Path) -> Sealed:
         nonce=_NONCE,
     )
     return _write(path, log, subject, kind="audit")
+
+
+def issue_status(
+    sealed: Sealed,
+    path: Path,
+    affected: Sequence[Affected] = (),
+    *,
+    seq: int | None = None,
+    **said: Any,
+) -> Path:
+    """A status file of a dataset, as its log would sign it later; `seq` puts it elsewhere."""
+    with read_bundle(sealed.path) as bundle:
+        leaves = [entry.leaf for entry in bundle.entries()]
+    subject = json.loads(leaves[-1])
+    entry = StatusEntry.model_validate(
+        {
+            "id": "0193-9999",
+            "at": "2026-12-01T08:00:00.000Z",
+            "actor": "inbond",
+            "dataset": subject["dataset"],
+            "root": subject["root"],
+            "state": "good",
+            "affected": sha256(affected_bytes(affected)).hexdigest(),
+            "count": len(affected),
+            "nonce": _NONCE,
+            **said,
+        }
+    )
+    place = len(leaves) if seq is None else seq
+    leaves.insert(place, canonical(entry.model_dump()))
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    head = Checkpoint(origin=_ORIGIN, size=len(hashes), root=root_of(hashes))
+    data = notice_bytes(
+        STATUS,
+        [LedgerEntry(place, leaves[place])],
+        checkpoint=sign_checkpoint(head, _KEY),
+        read=leaf_reader(hashes),
+        about={"affected": affected_list(affected)},
+    )
+    path.write_bytes(data)
+    return path
 
 
 def admit(path: Path, lessons: Sequence[Lesson] = LESSONS) -> Admitted:
