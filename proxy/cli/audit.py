@@ -2,9 +2,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from proxy.cli.audit_ask import ask, prove, tables, trace
+from proxy.cli.audit_scope import scope_of, scope_options
 from proxy.cli.openledger import notary_of, open_ledger
 from proxy.cli.render import json_option, note, print_record
 from proxy.cli.workspace import actor, with_settings
@@ -19,26 +22,34 @@ def audit() -> None:
     """Export and verify audits."""
 
 
+for command in (ask, trace, prove, tables):
+    audit.add_command(command)
+
+
 @audit.command()
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--student", help="Only what this student learned from; else the whole log.")
+@scope_options
 @click.option("--metadata-only", is_flag=True, help="Disclose no text.")
 @click.option("--recipient", default="the auditor", show_default=True, help="Who gets it.")
 @click.option("--zip", "is_zip", is_flag=True, help="Pack the bundle into TARGET.zip as well.")
 @json_option
 @with_settings
-def export(  # noqa: PLR0913 - options of one command
+def export(
     settings: Settings,
+    /,
     target: Path,
     *,
-    student: str | None,
     metadata_only: bool,
     recipient: str,
     is_zip: bool,
     is_json: bool,
+    **given: Any,
 ) -> None:
-    """Write an audit to the directory TARGET; the ledger keeps what was disclosed, and to whom."""
-    from proxy.audit.export import Scope, export_audit
+    """Write an audit to the directory TARGET; the ledger keeps what was disclosed, and to whom.
+
+    Without an option that narrows it, it is of the whole log.
+    """
+    from proxy.audit.export import export_audit
     from proxy.ledger.bundle import zip_bundle
     from proxy.notary import refuse_taken
 
@@ -46,10 +57,11 @@ def export(  # noqa: PLR0913 - options of one command
     packed = target.with_name(f"{target.name}.zip") if is_zip else None
     if packed is not None:
         refuse_taken(packed)
+    scope = scope_of(given, is_metadata_only=metadata_only)
     note("collecting entries…")
     with open_ledger(settings) as ledger:
         exported = export_audit(
-            Scope(student=student, is_metadata_only=metadata_only),
+            scope,
             notary_of(ledger),
             datasets=settings.datasets_directory,
             target=target,
@@ -89,13 +101,17 @@ def export(  # noqa: PLR0913 - options of one command
 def verify(
     ctx: click.Context, path: Path, *, vkey: str, checkpoints: tuple[Path, ...], is_json: bool
 ) -> None:
-    """Check the audit or dataset at PATH offline: exits 0 if true, 1 if false, 2 if it cannot tell."""
+    """Check an audit, dataset or receipt at PATH offline: exits 0 if true, 1 if false, 2 if untold."""
+    from proxy.ledger.receipt import is_receipt, verify_receipt
     from proxy.ledger.report import render
     from proxy.ledger.verify import verify as verify_bundle
 
     # A checkpoint that is no text is no checkpoint: the verifier says so.
     notes = [kept.read_text(encoding="utf-8", errors="replace") for kept in checkpoints]
-    report = verify_bundle(path, vkey, checkpoints=notes, now=stamp(utc_now()))
+    if is_receipt(path):
+        report = verify_receipt(path.read_text(encoding="utf-8", errors="replace"), vkey)
+    else:
+        report = verify_bundle(path, vkey, checkpoints=notes, now=stamp(utc_now()))
     if is_json:
         print_record({**asdict(report), "exit_code": report.exit_code}, is_json=True)
     else:

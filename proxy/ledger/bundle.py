@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import shutil
 import stat
 import zipfile
 import zlib
@@ -17,7 +15,8 @@ from typing import Literal, Self
 from proxy.errors import BundleError
 from proxy.ledger.canonical import Json, canonical, parse_canonical
 from proxy.ledger.checkpoint import unverified_checkpoint
-from proxy.ledger.envelope import SIGNATURE, ExportKey, sign_files
+from proxy.ledger.described import dataset_files
+from proxy.ledger.envelope import SIGNATURE, ExportKey
 from proxy.ledger.example import (
     EXAMPLE_COLUMNS,
     ExampleRow,
@@ -30,6 +29,7 @@ from proxy.ledger.seal import seal
 from proxy.ledger.source import Archive, Folder, check_limits, check_path, damaged
 from proxy.ledger.tables import Table, from_parquet, tables_of, to_parquet
 from proxy.ledger.tiles import read_tile, tiles_serving
+from proxy.ledger.writing import BundleWriter
 
 __all__ = [
     "CHECKPOINT",
@@ -46,6 +46,8 @@ __all__ = [
     "OpenBundle",
     "Opening",
     "entries_digest",
+    "entry_line",
+    "opening_line",
     "openings_digest",
     "read_bundle",
     "write_bundle",
@@ -142,29 +144,11 @@ def write_bundle(target: Path, contents: BundleContents, sign: ExportKey) -> Non
     Raises:
         BundleError: the target exists, or a path of an extra file leaves the bundle.
     """
-    if target.exists() or target.is_symlink():
-        raise BundleError(
-            "there is something at this path already", help="choose another", where=str(target)
-        )
     files = _files(contents, sign)
-    digests = {name: sha256(data).hexdigest() for name, data in files.items()}
-    files[SIGNATURE] = sign_files(contents.subject, digests, sign)
-    draft = target.with_name(f".{target.name}.partial")
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+    with BundleWriter(target) as writer:
         for name, data in files.items():
-            _write(draft / name, data)
-        _sync_folders(draft)
-        draft.rename(target)
-        _sync(target.parent)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise BundleError(
-            f"the bundle could not be written: {error.strerror}",
-            help="free the path and try again",
-            where=str(error.filename or target),
-        ) from error
+            writer.add(name, data)
+        writer.finish(contents.subject, sign)
 
 
 def zip_bundle(source: Path, target: Path) -> None:
@@ -304,7 +288,7 @@ def _files(contents: BundleContents, key: ExportKey) -> dict[str, bytes]:
         EXPORT_KEY: key.public_pem.encode(),
         "VERIFY.md": guide(contents.kind).encode(),
         "index.html": index_page(about, len(contents.entries)).encode(),
-        ENTRIES: _entry_lines(contents.entries),
+        ENTRIES: b"".join(map(entry_line, contents.entries)),
         **{f"policies/{digest}.json": data for digest, data in contents.policies.items()},
         **{f"terms/{digest}.json": data for digest, data in contents.terms.items()},
         **{f"grants/{digest}.yaml": data for digest, data in contents.grants.items()},
@@ -313,7 +297,8 @@ def _files(contents: BundleContents, key: ExportKey) -> dict[str, bytes]:
     for tile in tiles_serving(checkpoint.size, seqs, contents.older):
         files[f"log/{tile.path}"] = read_tile(tile, contents.read)
     if contents.openings:
-        files[OPENINGS] = _opening_lines(contents.openings)
+        by_seal = sorted(contents.openings, key=lambda opening: opening.seal)
+        files[OPENINGS] = b"".join(map(opening_line, by_seal))
     leaves = [(entry.seq, parse_canonical(entry.leaf)) for entry in contents.entries]
     for name, table in (dict(contents.tables) | tables_of(leaves)).items():
         files[f"tables/{name}.parquet"] = to_parquet(table)
@@ -321,6 +306,7 @@ def _files(contents: BundleContents, key: ExportKey) -> dict[str, bytes]:
         rows = [row.to_row() for row in contents.rows]
         files[EXAMPLES] = to_parquet(Table(columns=EXAMPLE_COLUMNS, rows=rows))
         files[MANIFEST] = manifest_bytes(contents.manifest)
+        files |= dataset_files(contents.rows, leaves[-1][1], table=EXAMPLES, data=files[EXAMPLES])
     return files | _extra(contents.files, files)
 
 
@@ -332,39 +318,15 @@ def _extra(extra: Mapping[str, bytes], taken: Mapping[str, bytes]) -> dict[str, 
     return dict(extra)
 
 
-def _entry_lines(entries: Sequence[LedgerEntry]) -> bytes:
-    return b"".join(
-        canonical({"seq": entry.seq, "leaf": entry.leaf.decode()}) + b"\n" for entry in entries
-    )
+def entry_line(entry: LedgerEntry) -> bytes:
+    """A line of `entries.jsonl`."""
+    return canonical({"seq": entry.seq, "leaf": entry.leaf.decode()}) + b"\n"
 
 
-def _opening_lines(openings: Sequence[Opening]) -> bytes:
-    lines = []
-    for opening in sorted(openings, key=lambda opening: opening.seal):
-        salt, body = (base64.b64encode(part).decode() for part in (opening.salt, opening.body))
-        lines.append(canonical({"seal": opening.seal, "salt": salt, "body": body}) + b"\n")
-    return b"".join(lines)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folders(root: Path) -> None:
-    for folder, _, _ in os.walk(root, topdown=False):
-        _sync(Path(folder))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def opening_line(opening: Opening) -> bytes:
+    """A line of `openings.jsonl`, whose lines are sorted by seal."""
+    salt, body = (base64.b64encode(part).decode() for part in (opening.salt, opening.body))
+    return canonical({"seal": opening.seal, "salt": salt, "body": body}) + b"\n"
 
 
 def _lines(data: bytes, name: str) -> Iterable[tuple[str, dict[str, Json]]]:

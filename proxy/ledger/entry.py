@@ -18,10 +18,12 @@ __all__ = [
     "DecisionEntry",
     "DecisionRecord",
     "Entry",
+    "EraseEntry",
     "ExchangeEntry",
     "ExportEntry",
     "FactValue",
     "GrantEntry",
+    "HoldEntry",
     "JudgementEntry",
     "KeyEntry",
     "LineRecord",
@@ -31,6 +33,7 @@ __all__ = [
     "SealRecord",
     "SnapshotEntry",
     "SourceEntry",
+    "StatusEntry",
     "TermsEntry",
     "UsageRecord",
     "exchange_of",
@@ -151,12 +154,16 @@ class KeyEntry(_Entry):
 
 
 class PolicyEntry(_Entry):
-    """A policy bundle came into force; the document of this digest is stored beside the log."""
+    """A policy bundle came into force; the document of this digest is stored beside the log.
+
+    The digest commits to every file and approval, and the document holds them: a leaf that listed
+    them would be too large at some hundred. Older leaves list them in `files` and `approvals`.
+    """
 
     kind: Literal["policy"] = "policy"
     bundle: Digest
     meaning: Digest
-    files: dict[str, Digest]
+    files: dict[str, Digest] = {}
     overrides: list[str] = []
     """Library files that the workspace replaces."""
     approvals: list[Digest] = []
@@ -367,6 +374,68 @@ class ExportEntry(_Entry):
     nonce: str
 
 
+class StatusEntry(_Entry):
+    """What a sealed dataset is worth since: still good, without some rows, or withdrawn for good."""
+
+    kind: Literal["status"] = "status"
+    dataset: str
+    root: Digest
+    state: Literal["good", "revoked", "withdrawn"]
+    """`revoked`: today's policies allow some rows no more, and may allow them again."""
+    cause: Literal["erasure", "grant", "terms", "policy", "exchange", "decision"] | None = None
+    """What took it back; None where it is good."""
+    affected: Digest
+    """sha256 of the list of affected exchanges and why, stored beside the log."""
+    count: int
+    """Of the exchanges on that list."""
+    until: str | None = None
+    """How long a good one may be learned from without a newer status."""
+    bundle: Digest | None = None
+    """The policy bundle by which its rows were decided on again."""
+    reason: str = ""
+    nonce: str
+
+
+class EraseEntry(_Entry):
+    """Bodies were erased: their salts are gone. A large erasure has several parts."""
+
+    kind: Literal["erase"] = "erase"
+    erasure: str
+    """The id of its first part."""
+    ground: Literal["person", "provider", "retention"]
+    """A person's request, a provider's demand, or the organisation's own retention."""
+    reference: str = ""
+    """An opaque reference to who asked, such as a ticket."""
+    exchanges: list[str] = []
+    seals: list[Digest] = []
+    uploads: list[str] = []
+    """The calls of uploads whose kept pieces are gone as well."""
+    copies: dict[str, str] = {}
+    """By the id of the `dataset` or `export` entry that disclosed them: the recipient."""
+    deleted: list[str] = []
+    """Those of them of which inbond's own copy was deleted."""
+    runs: list[str] = []
+    """The training runs that learned from them."""
+    gone_by: str | None = None
+    """When the last backup holds them no more; None where nobody said how long backups are kept."""
+    reason: str
+    nonce: str
+
+
+class HoldEntry(_Entry):
+    """What must be kept, or need be kept no more: a hold beats erasure and retention."""
+
+    kind: Literal["hold"] = "hold"
+    action: Literal["place", "lift"]
+    hold: str
+    """The id of the entry that placed it."""
+    scope: Literal["exchange", "project", "student", "provider", "dataset", "everything"]
+    subject: str
+    """The id or name within the scope; empty for everything."""
+    reason: str
+    nonce: str
+
+
 class AdminEntry(_Entry):
     """An operator's act on the installation."""
 
@@ -391,6 +460,9 @@ type Entry = Annotated[
     | DatasetEntry
     | RunEntry
     | ExportEntry
+    | StatusEntry
+    | EraseEntry
+    | HoldEntry
     | AdminEntry,
     Field(discriminator="kind"),
 ]

@@ -77,9 +77,41 @@ SHAPES: dict[str, dict[str, _Shape]] = {
     },
     "run": {"run": str, "student": str, "datasets": list, "record": str, "weights": dict},
     "export": {"export": str, "query": dict, "tables": dict, **_COMMITS},
+    "status": {
+        "dataset": str,
+        "root": str,
+        "state": str,
+        "cause": (str, None),
+        "affected": str,
+        "count": int,
+        "until": (str, None),
+        "bundle": (str, None),
+        "reason": str,
+    },
+    "erase": {
+        "erasure": str,
+        "ground": str,
+        "exchanges": list,
+        "seals": list,
+        "copies": dict,
+        "deleted": list,
+        "runs": list,
+        "gone_by": (str, None),
+        "reason": str,
+    },
+    "hold": {"action": str, "hold": str, "scope": str, "subject": str, "reason": str},
     "admin": {"action": str, "reason": str},
 }
 """The fields of each kind that a verifier reads, and their types."""
+
+_NAMED: dict[str, tuple[str, str]] = {
+    "policy": ("policies", "bundle"),
+    "terms": ("terms", "digest"),
+    "grant": ("grants", "digest"),
+    "dataset": ("policies", "decision_bundle"),
+    "status": ("policies", "bundle"),
+}
+"""By kind: the one document that a leaf of it names, as folder and field."""
 
 _ALWAYS: _Shape = {"v": int, "kind": str, "id": str, "at": str, "actor": str}
 
@@ -161,18 +193,12 @@ def named_digests(leaf: Leaf) -> Iterator[tuple[str, str]]:
         yield "policies", leaf.text("decision", "bundle")
         yield from (("terms", digest) for digest in leaf.texts("decision", "terms"))
         yield from (("grants", digest) for digest in leaf.texts("decision", "grants"))
-    match leaf.kind:
-        case "policy":
-            yield "policies", leaf.text("bundle")
-        case "terms":
-            yield "terms", leaf.text("digest")
-        case "grant":
-            yield "grants", leaf.text("digest")
-        case "dataset" | "export":
-            for folder in _LISTED:
-                yield from ((folder, digest) for digest in leaf.texts(folder))
-    if leaf.kind == "dataset":
-        yield "policies", leaf.text("decision_bundle")
+    if leaf.kind in ("dataset", "export"):
+        for folder in _LISTED:
+            yield from ((folder, digest) for digest in leaf.texts(folder))
+    folder, name = _NAMED.get(leaf.kind, ("", ""))
+    if leaf.fields.get(name) is not None:
+        yield folder, leaf.text(name)
 
 
 def _has_shape(value: Json, shape: _Shape) -> bool:

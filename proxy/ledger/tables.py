@@ -5,16 +5,33 @@ leaves say or the bundle is false. Parquet needs pyarrow, which is imported when
 """
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+from typing import Any, Self
 
 from proxy.errors import BundleError
-from proxy.ledger.canonical import Json
+from proxy.ledger.canonical import Json, canonical
+from proxy.ledger.merkle import leaf_hash, root_of
 
-__all__ = ["Column", "Table", "from_parquet", "tables_of", "to_parquet"]
+__all__ = [
+    "TABLES",
+    "Column",
+    "ParquetFile",
+    "Table",
+    "Tabulator",
+    "from_parquet",
+    "is_table",
+    "parquet_rows",
+    "tables_of",
+    "to_parquet",
+]
 
 type Leaf = Mapping[str, Json]
+
+_BATCH = 10_000
+"""Rows read at a time."""
 
 
 class Column(Enum):
@@ -117,43 +134,70 @@ _GRANTS = {
 }
 
 
-def tables_of(leaves: Iterable[tuple[int, Leaf]]) -> dict[str, Table]:
-    """The tables that these leaves, with their places in the log, give; in the order of the log.
-
-    Raises:
-        BundleError: an exchange stands without its call before it.
-    """
-    calls: dict[Json, Leaf] = {}
-    rows: dict[str, list[dict[str, Json]]] = {name: [] for name in _TABLES}
-    for seq, leaf in leaves:
-        kind = leaf["kind"]
-        if kind == "call":
-            calls[leaf["id"]] = leaf
-        elif kind == "exchange":
-            if leaf["call"] not in calls:
-                raise BundleError(
-                    f"exchange `{leaf['id']}` stands without its call", help="include the call too"
-                )
-            rows["exchanges"].append(_exchange(seq, leaf, calls[leaf["call"]]))
-        elif kind == "decision":
-            rows["decisions"].append(_later_decision(seq, leaf))
-        elif isinstance(kind, str) and kind in _RESTATED:
-            name = _RESTATED[kind]
-            rows[name].append(_pick(seq, leaf, _TABLES[name]))
-        if kind in ("call", "exchange") and leaf["decision"] is not None:
-            rows["decisions"].append(_decision(seq, leaf))
-    return {name: Table(columns=_TABLES[name], rows=found) for name, found in rows.items()}
-
-
-_TABLES: dict[str, dict[str, Column]] = {
+TABLES: dict[str, dict[str, Column]] = {
     "decisions": _DECISIONS,
     "exchanges": _EXCHANGES,
     "grants": _GRANTS,
     "policies": _POLICIES,
     "terms": _TERMS,
 }
+"""The tables that leaves give, and their columns."""
+
 _RESTATED = {"policy": "policies", "terms": "terms", "grant": "grants"}
 """Kinds of entry whose table holds their own fields, and the table."""
+
+
+class Tabulator:
+    """Gives the rows of leaves one after the other.
+
+    A call has one exchange, and is forgotten with it unless `keeps_calls`: a false log may have more.
+    """
+
+    def __init__(self, *, keeps_calls: bool = False) -> None:
+        self._keeps_calls = keeps_calls
+        self._calls: dict[Json, Leaf] = {}
+
+    def rows(self, seq: int, leaf: Leaf) -> Iterator[tuple[str, dict[str, Json]]]:
+        """The rows that the next leaf gives, each with the name of its table.
+
+        Raises:
+            BundleError: an exchange stands without its call before it.
+        """
+        kind = leaf["kind"]
+        if kind == "call":
+            self._calls[leaf["id"]] = leaf
+        elif kind == "exchange":
+            yield "exchanges", _exchange(seq, leaf, self._call_of(leaf))
+        elif kind == "decision":
+            yield "decisions", _later_decision(seq, leaf)
+        elif isinstance(kind, str) and kind in _RESTATED:
+            name = _RESTATED[kind]
+            yield name, _pick(seq, leaf, TABLES[name])
+        if kind in ("call", "exchange") and leaf["decision"] is not None:
+            yield "decisions", _decision(seq, leaf)
+
+    def _call_of(self, leaf: Leaf) -> Leaf:
+        name = leaf["call"]
+        call = self._calls.get(name) if self._keeps_calls else self._calls.pop(name, None)
+        if call is None:
+            raise BundleError(
+                f"exchange `{leaf['id']}` stands without its call", help="include the call too"
+            )
+        return call
+
+
+def tables_of(leaves: Iterable[tuple[int, Leaf]]) -> dict[str, Table]:
+    """The tables that these leaves, with their places in the log, give; in the order of the log.
+
+    Raises:
+        BundleError: an exchange stands without its call before it.
+    """
+    rows: dict[str, list[dict[str, Json]]] = {name: [] for name in TABLES}
+    tabulator = Tabulator(keeps_calls=True)
+    for seq, leaf in leaves:
+        for name, row in tabulator.rows(seq, leaf):
+            rows[name].append(row)
+    return {name: Table(columns=TABLES[name], rows=found) for name, found in rows.items()}
 
 
 def _pick(seq: int, leaf: Leaf, columns: Mapping[str, Column]) -> dict[str, Json]:
@@ -224,27 +268,86 @@ def _part(leaf: Leaf, name: str) -> dict[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
+def is_table(data: bytes, name: str, leaves: Iterable[tuple[int, Leaf]], root: Json) -> bool:
+    """Whether a Parquet file has the rows that leaves give, if they give it, and a root if there is one.
+
+    Raises:
+        BundleError: the bytes are no Parquet file, or an exchange stands without its call before it.
+        CanonicalError: a row has no canonical form.
+        ImportError: pyarrow is not installed.
+    """
+    expected = _rows_of(name, leaves)
+    hashes: list[bytes] = []
+    for row in parquet_rows(data):
+        if name in TABLES and next(expected, None) != row:
+            return False
+        if root is not None:
+            hashes.append(leaf_hash(canonical(row)))
+    return next(expected, None) is None and (root is None or root_of(hashes).hex() == root)
+
+
+def _rows_of(name: str, leaves: Iterable[tuple[int, Leaf]]) -> Iterator[dict[str, Json]]:
+    tabulator = Tabulator()
+    for seq, leaf in leaves:
+        yield from (row for table, row in tabulator.rows(seq, leaf) if table == name)
+
+
 def to_parquet(table: Table) -> bytes:
     """The table as a Parquet file, zstd-compressed. Its bytes change with pyarrow's version."""
-    import pyarrow as pa  # noqa: PLC0415 - imports that cost happen when needed (style §3.12)
-    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
-
-    kinds = {
-        Column.TEXT: pa.string(),
-        Column.OPTIONAL_TEXT: pa.string(),
-        Column.INTEGER: pa.int64(),
-        Column.OPTIONAL_INTEGER: pa.int64(),
-        Column.FLAG: pa.bool_(),
-        Column.LIST: pa.list_(pa.string()),
-    }
-    schema = pa.schema([(name, kinds[column]) for name, column in table.columns.items()])
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(table.rows), schema=schema), sink, compression="zstd")
+    with ParquetFile(sink, table.columns) as file:
+        file.write(table.rows)
     return sink.getvalue()
+
+
+class ParquetFile:
+    """A Parquet file being written, zstd-compressed, in batches of rows."""
+
+    def __init__(self, target: Path | io.BytesIO, columns: Mapping[str, Column]) -> None:
+        import pyarrow as pa  # noqa: PLC0415 - imports that cost happen when needed (style §3.12)
+        import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+
+        kinds = {
+            Column.TEXT: pa.string(),
+            Column.OPTIONAL_TEXT: pa.string(),
+            Column.INTEGER: pa.int64(),
+            Column.OPTIONAL_INTEGER: pa.int64(),
+            Column.FLAG: pa.bool_(),
+            Column.LIST: pa.list_(pa.string()),
+        }
+        schema = pa.schema([(name, kinds[column]) for name, column in columns.items()])
+        self._schema: Any = schema
+        self._table: Any = pa.Table
+        self._writer: Any = pq.ParquetWriter(target, schema, compression="zstd")
+
+    def __enter__(self) -> Self:
+        """Write until the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the end of the file."""
+        self._writer.close()
+
+    def write(self, rows: Sequence[Mapping[str, Json]]) -> None:
+        """Add rows: one row group."""
+        self._writer.write_table(self._table.from_pylist(list(rows), schema=self._schema))
 
 
 def from_parquet(data: bytes) -> list[dict[str, object]]:
     """The rows of a Parquet file.
+
+    Raises:
+        BundleError: the bytes are no Parquet file.
+        ImportError: pyarrow is not installed.
+    """
+    return list(parquet_rows(data))
+
+
+def parquet_rows(data: bytes) -> Iterator[dict[str, object]]:
+    """The rows of a Parquet file, one after the other.
 
     Raises:
         BundleError: the bytes are no Parquet file.
@@ -255,10 +358,9 @@ def from_parquet(data: bytes) -> list[dict[str, object]]:
 
     try:
         # Without pyarrow's own threads: one that lives at the end of the process can abort it.
-        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False)
-        rows: list[dict[str, object]] = table.to_pylist()
+        for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(_BATCH, use_threads=False):
+            yield from batch.to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BundleError(
             "the file is not a Parquet table", help="get the bundle again: it is damaged"
         ) from error
-    return rows

@@ -26,6 +26,7 @@ from proxy.ledger.bundle import (
 from proxy.ledger.checkpoint import Checkpoint, Verifier, open_checkpoint
 from proxy.ledger.closure import check_closure
 from proxy.ledger.envelope import SIGNATURE, read_signature
+from proxy.ledger.erasures import check_erasures
 from proxy.ledger.leaf import Leaf, read_leaf, seals_of
 from proxy.ledger.merkle import NodeReader, leaf_hash, root_at
 from proxy.ledger.report import Report
@@ -83,6 +84,7 @@ def _verify(
     leaves = _check_entries(bundle, checkpoint, read, report)
     openings = _check_openings(bundle, leaves, report)
     check_closure(bundle, leaves, openings, intact=intact, now=now, report=report)
+    check_erasures(bundle, leaves, intact, report)
     report.claimed.append("that entries were made at the times they state, of what was seen then")
     report.claimed.append("the verdicts and the facts they rest on: decide again with `policies/`")
     report.not_covered.append("traffic that went around the recorder")

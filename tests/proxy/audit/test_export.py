@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from proxy.audit.export import Exported, Scope, export_audit
+import proxy.audit.export
+from proxy.audit.export import Exported, export_audit
+from proxy.audit.scope import Scope
 from proxy.cli.openledger import notary_of, open_ledger
-from proxy.errors import BundleError, DatasetError
+from proxy.errors import BundleError, DatasetError, LedgerError
 from proxy.ledger.bundle import read_bundle
-from proxy.ledger.entry import ExportEntry
+from proxy.ledger.entry import ExchangeEntry, ExportEntry
 from proxy.ledger.tables import from_parquet
 from proxy.ledger.verify import verify
 from tests.proxy.workshop import NOW, Asked, Said, Workshop
@@ -102,7 +104,7 @@ def test_metadata_discloses_no_text(here: Workshop) -> None:
 
 
 def test_the_entry_says_what_was_disclosed_and_to_whom(here: Workshop) -> None:
-    """The ledger keeps query, recipient and the root of the examples."""
+    """The ledger keeps query, recipient and the root of each table."""
     made = export(here, student="gardener")
     entry = here.entries()[-1]
     assert isinstance(entry, ExportEntry)
@@ -110,8 +112,47 @@ def test_the_entry_says_what_was_disclosed_and_to_whom(here: Workshop) -> None:
     assert (entry.recipient, entry.export, set(entry.tables)) == (
         "auditor",
         made.export,
-        {"examples"},
+        {"decisions", "examples", "exchanges", "grants", "policies", "terms"},
     )
+
+
+def test_what_is_erased_meanwhile_makes_no_audit(
+    here: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An audit that was written before an erasure came is not put on record, and none of it stays."""
+    size = here.size()
+
+    def entry(scope: Scope, draft: object, **who: str) -> ExportEntry:
+        erase(here)
+        return made(scope, draft, **who)  # type: ignore[arg-type] # as they were given
+
+    made = proxy.audit.export._entry
+    monkeypatch.setattr(proxy.audit.export, "_entry", entry)
+    with pytest.raises(LedgerError, match="somebody put a `erase` on record"):
+        export(here)
+    assert {e.kind for e in here.entries()[size:]} == {"erase", "status"}
+    assert not list(here.directory.parent.glob("*audit*"))
+
+
+def test_an_erasure_while_the_last_file_is_written_takes_it_back(
+    here: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erasure names the audit that is on record, and no copy of it appears afterwards."""
+
+    def last(kind: str) -> str:
+        erase(here)
+        return f"how to check an {kind}"
+
+    monkeypatch.setattr(proxy.audit.export, "guide", last)
+    with pytest.raises(LedgerError, match="erased while it was written"):
+        export(here)
+    assert not list(here.directory.parent.glob("*audit*"))
+
+
+def erase(here: Workshop) -> None:
+    """Erase the first exchange that the dataset took."""
+    (dataset, *_) = [e for e in here.entries() if isinstance(e, ExchangeEntry)]
+    here.record("erase", dataset.id, "--reason", "r", "--yes")
 
 
 def test_an_older_audit_stays_in_a_newer_one(here: Workshop) -> None:

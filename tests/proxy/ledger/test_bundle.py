@@ -42,6 +42,8 @@ def test_a_dataset_has_the_files_of_the_design(path: Path) -> None:
     assert kinds == {
         "VERIFY.md",
         "attestations/svr.dsse.json",
+        "dataset/README.md",
+        "dataset/croissant.json",
         "dataset/examples.parquet",
         "dataset/manifest.jsonl",
         "entries.jsonl",
@@ -62,6 +64,18 @@ def test_a_dataset_has_the_files_of_the_design(path: Path) -> None:
         "terms/DIGEST.json",
     }
     assert [p.name for p in path.parent.iterdir()] == ["bundle"]
+
+
+def test_a_dataset_describes_its_table(path: Path) -> None:
+    """Croissant names the table by its digest, and the card says how many examples there are."""
+    with read_bundle(path) as bundle:
+        said = json.loads(bundle.read("dataset/croissant.json"))
+        table, card = bundle.read("dataset/examples.parquet"), bundle.read("dataset/README.md")
+        count = len(bundle.examples())
+    (file,) = said["distribution"]
+    assert file["sha256"] == sha256(table).hexdigest()
+    assert f"- Examples: {count}\n".encode() in card
+    assert said["conformsTo"].endswith("croissant/1.1")
 
 
 def test_what_was_written_is_read(path: Path) -> None:

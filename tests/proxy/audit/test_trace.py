@@ -1,0 +1,35 @@
+"""Lineage is walked both ways from whatever is named."""
+
+import pytest
+
+from proxy.audit.trace import Kind, trace, trace_text
+from proxy.errors import ProxyError
+from tests.proxy.audit.conftest import Told
+
+
+@pytest.mark.parametrize(
+    "word", ["gardener", "self-hosted", "student:gardener", "apache-2.0 5cd28"]
+)
+def test_both_ways_lead_to_terms_and_student(told: Told, word: str) -> None:
+    """From a student up to the terms, from terms down to the student."""
+    terms = next(node for node in trace(told.evidence).nodes if node.kind is Kind.TERMS)
+    found = trace(told.evidence, terms.id if word.startswith("apache") else word)
+    text = trace_text(found)
+    assert "student:\n" in text
+    assert "terms:\n" in text
+    assert f"→ dataset {told.dataset}: 2" in text
+    assert text.count("» ") == 1
+
+
+def test_an_unknown_name_is_an_error(told: Told) -> None:
+    """A misspelt student is offered the nearest."""
+    with pytest.raises(ProxyError, match="nothing here is called `gardner`") as caught:
+        trace(told.evidence, "gardner")
+    assert caught.value.help == "did you mean `gardener`?"
+
+
+def test_what_did_not_go_through_is_left_out(told: Told) -> None:
+    """A trace of a dataset counts its examples, and the contract's exchanges beside them."""
+    found = trace(told.evidence, told.dataset)
+    assert {node.kind for node in found.nodes} == set(Kind) - {Kind.RUN, Kind.GRANT}
+    assert sum(found.exchanges.values()) == 6
