@@ -29,7 +29,7 @@ from proxy.store.queries import candidates, head
 from proxy.store.records import Candidate, StoredEntry
 from proxy.store.session import Database
 
-__all__ = ["Chosen", "Sealed", "choose", "seal_dataset"]
+__all__ = ["Chosen", "Sealed", "choose", "seal_dataset", "valid_until"]
 
 _VALID = timedelta(days=30)
 """The longest that a dataset is valid without a newer status (design §8)."""
@@ -191,7 +191,7 @@ def _entry(
         terms=sorted(terms),
         grants=sorted(grants),
         decision_bundle=chosen.bundle.digest,
-        valid_until=stamp(_valid_until(chosen, terms, grants)),
+        valid_until=stamp(valid_until(chosen.bundle, chosen.at, terms, grants)),
         recipient=recipient,
         nonce=new_nonce(),
     )
@@ -208,16 +208,16 @@ def _draft(chosen: Chosen, entries: list[LedgerEntry]) -> Draft:
     )
 
 
-def _valid_until(chosen: Chosen, terms: set[str], grants: set[str]) -> datetime:
-    """The earliest of a used grant's end, a cited source's review date and 30 days."""
-    sources = [chosen.bundle.sources[digest].review_by for digest in terms]
+def valid_until(bundle: Bundle, at: datetime, terms: set[str], grants: set[str]) -> datetime:
+    """The earliest of a used grant's end, a cited source's review date and 30 days from `at`."""
+    sources = [bundle.sources[digest].review_by for digest in terms]
     ends = [
         grant.in_force.until
-        for grant in chosen.bundle.grants
+        for grant in bundle.grants
         if grant.digest in grants
         and grant.as_of != "exchange"  # those hold for what was asked then
     ]
-    return min([chosen.at + _VALID, *(end for end in [*sources, *ends] if end is not None)])
+    return min([at + _VALID, *(end for end in [*sources, *ends] if end is not None)])
 
 
 def _empty(chosen: Chosen) -> DatasetError:

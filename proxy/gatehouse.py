@@ -33,6 +33,7 @@ from proxy.wire.grpc import is_grpc
 from proxy.wire.plain import Plain
 from proxy.wire.realtime import Realtime
 from proxy.wire.refusal import family_of, refusal
+from proxy.wire.unread import advice_for
 
 __all__ = ["Gatehouse", "Identities"]
 
@@ -339,9 +340,11 @@ def _uncovered(entry: Entry, path: str, target: str) -> Route:
 
 
 def _unclassified(method: str, route: Route) -> Early:
+    advice = advice_for(route.path)
     return Early(
         status=403,
         code="unclassified",
         message=f"inbond refused this call: it cannot read `{method} {route.path}` of "
-        f"`{route.entry.id}`, so it cannot judge what comes back",
+        f"`{route.entry.id}`, so it cannot judge what comes back"
+        + (f"; {advice}" if advice else ""),
     )

@@ -5,11 +5,11 @@ it goes on from; theirs count too. A verifier finds the same among the leaves of
 (`proxy.ledger.contributors`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from proxy.ledger.contributors import Family, call_of, reach
-from proxy.ledger.entry import CallEntry, Entry, ExchangeEntry, SourceEntry
+from proxy.ledger.entry import CallEntry, Entry, ExchangeEntry, SourceEntry, exchange_of
 from proxy.store.queries import (
     decisions_of,
     entries,
@@ -20,7 +20,7 @@ from proxy.store.queries import (
 from proxy.store.records import Candidate, RecordedExchange, StoredEntry
 from proxy.store.session import Reading
 
-__all__ = ["Lineage", "Relative"]
+__all__ = ["Lineage", "Relative", "children_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,10 @@ class Lineage:
             decisions=decisions_of(self._connection, end.entry.id),
             judgements=judgements_of(self._connection, end.entry.id),
         )
+
+    def continued(self) -> Iterator[str]:
+        """The exchanges that go on from an answer that the provider holds."""
+        return (end.id for end in self._every_exchange() if end.continues is not None)
 
     def is_usable(self, source: str) -> bool:
         """Whether what a `source` entry says, and the last word on the same source, allow learning."""
@@ -144,6 +148,39 @@ class Lineage:
                 if isinstance(item.entry, ExchangeEntry):
                     yield item.entry
             after = page[-1].seq
+
+
+def children_of(connection: Reading, exchanges: Collection[str]) -> frozenset[str]:
+    """The exchanges that were made from these, theirs too; the log is read through.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    made_from: dict[str, list[str]] = {}
+    lineage = Lineage(connection)
+    after = -1
+    while page := entries(connection, after=after, kind="call"):
+        for item in page:
+            if isinstance(item.entry, CallEntry):
+                for parent in item.entry.parents:
+                    made_from.setdefault(parent, []).append(exchange_of(item.entry.id))
+        after = page[-1].seq
+    for end in lineage.continued():
+        for parent in lineage.of(end).exchanges:
+            made_from.setdefault(parent, []).append(end)
+    return frozenset(_reach_down(exchanges, made_from)) - frozenset(exchanges)
+
+
+def _reach_down(roots: Iterable[str], made_from: Mapping[str, Iterable[str]]) -> set[str]:
+    """All that is reached from these by what was made from each."""
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        for child in made_from.get(waiting.pop(), ()):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
+    return found
 
 
 def _recorded(connection: Reading, exchange: str) -> RecordedExchange | None:

@@ -5,24 +5,39 @@ holds a `dataset` or `export` entry whose bundle nobody has: nothing was disclos
 build or export makes another.
 """
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy.errors import BundleError, LedgerError
-from proxy.ledger.bundle import BundleContents, LedgerEntry, Opening, write_bundle
-from proxy.ledger.canonical import Json
-from proxy.ledger.entry import DatasetEntry, ExportEntry
+from proxy.ledger.bundle import (
+    BundleContents,
+    LedgerEntry,
+    Opening,
+    openings_digest,
+    write_bundle,
+)
+from proxy.ledger.canonical import Json, canonical
+from proxy.ledger.entry import DatasetEntry, EraseEntry, ExportEntry
 from proxy.ledger.envelope import ExportKey
 from proxy.ledger.example import ExampleRow, ManifestLine
 from proxy.ledger.tables import Table
 from proxy.selection import documents_of, tile_reader_of
 from proxy.store.checkpoints import Signer
-from proxy.store.log import Log, Pending, leaf_of
+from proxy.store.log import Document, Log, Pending, leaf_of
 from proxy.store.queries import checkpoints, entries
 from proxy.store.session import Reading
 
-__all__ = ["Draft", "Notary", "refuse_taken"]
+__all__ = [
+    "Draft",
+    "Notary",
+    "append_if",
+    "disclosed",
+    "refuse_erased",
+    "refuse_later",
+    "refuse_taken",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +79,9 @@ class Notary:
         with self.log.database.read() as connection:
             _refuse_moved(connection, draft)
             named = documents_of(connection, [*draft.entries, LedgerEntry(0, leaf)])
-        (seq,) = self.log.append([Pending(entry)])
+        (seq,) = self.log.append(
+            [Pending(entry, documents=(disclosed(opening.seal for opening in draft.openings),))]
+        )
         note = self.signer.sign()
         with self.log.database.read() as connection:
             _refuse_moved(connection, draft, before=seq)
@@ -87,6 +104,7 @@ class Notary:
             older=older,
         )
         write_bundle(target, contents, self.export_key)
+        refuse_erased(self.log, entry.id, seq, target)
         return note
 
 
@@ -122,15 +140,68 @@ def _refuse_unwritable(target: Path) -> None:
 def _refuse_moved(connection: Reading, draft: Draft, *, before: int | None = None) -> None:
     if draft.decided_at_size is None:
         return
-    after = draft.decided_at_size - 1
-    for kind in ("decision", "judgement", "grant"):
-        later = entries(connection, after=after, kind=kind, limit=1)
+    kinds = ("decision", "judgement", "grant", "erase")
+    refuse_later(connection, kinds, size=draft.decided_at_size, before=before)
+
+
+def refuse_later(
+    connection: Reading, kinds: Collection[str], *, size: int, before: int | None = None
+) -> None:
+    """Let pass only what was decided on a log of `size` to which no entry of these kinds came since.
+
+    Raises:
+        LedgerError: one came, at a place before `before` where that is given.
+    """
+    for kind in kinds:
+        later = entries(connection, after=size - 1, kind=kind, limit=1)
         if later and (before is None or later[0].seq < before):
             raise LedgerError(
                 f"somebody put a `{kind}` on record while this was decided",
-                help="build again: what was said since counts",
+                help="run the command again: what was said since counts",
                 code="moved",
             )
+
+
+def append_if(log: Log, batch: Sequence[Pending], check: Callable[[Reading], None]) -> list[int]:
+    """Append a batch after a check that no other writer can come between; gives the places.
+
+    Raises:
+        LedgerError: as the check, or as `Log.append`; nothing was appended then.
+    """
+
+    def settle(_: object) -> Sequence[Pending]:
+        with log.database.read() as connection:
+            check(connection)
+        return batch
+
+    (places,) = log.append_groups([settle])
+    return places
+
+
+def refuse_erased(log: Log, entry: str, seq: int, target: Path) -> None:
+    """Delete a bundle again if an erasure that came while it was written names it.
+
+    Raises:
+        LedgerError: one did.
+    """
+    after = seq
+    with log.database.read() as connection:
+        while page := entries(connection, after=after, kind="erase"):
+            named = (e.entry for e in page if isinstance(e.entry, EraseEntry))
+            if any(entry in each.copies for each in named):
+                shutil.rmtree(target, ignore_errors=True)
+                raise LedgerError(
+                    "what it discloses was erased while it was written",
+                    help="run the command again: what was said since counts",
+                    code="moved",
+                )
+            after = page[-1].seq
+
+
+def disclosed(seals: Iterable[str]) -> Document:
+    """The list of the seals that a bundle opens: what an erasure must know later."""
+    listed = sorted(seals)
+    return Document(digest=openings_digest(listed), kind="seals", content=canonical(listed))
 
 
 def _checkpoint_sizes(connection: Reading) -> list[int]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from proxy.errors import LedgerError
 from proxy.ledger.bundle import LedgerEntry, Opening
 from proxy.ledger.contributors import call_of
-from proxy.ledger.entry import Entry
+from proxy.ledger.entry import Entry, StatusEntry
 from proxy.ledger.leaf import named_digests, read_leaf
 from proxy.ledger.merkle import NodeReader
 from proxy.lineage import Lineage
 from proxy.store.bodies import Opening as StoredOpening
 from proxy.store.bodies import open_seal
-from proxy.store.queries import documents, entries, node_reader
+from proxy.store.queries import documents, entries, entries_at, node_reader
+from proxy.store.recalls import erased_exchanges
 from proxy.store.records import StoredEntry
 from proxy.store.session import Database, Reading
 
@@ -61,6 +62,7 @@ def close_over(
     """
     kept = {item.seq: item.leaf for item in chosen}
     kept |= {item.seq: item.leaf for item in _relatives(connection, kept)}
+    kept |= {item.seq: item.leaf for item in _taken_back(connection, kept)}
     for kind in _ALWAYS:
         kept |= {item.seq: item.leaf for item in every_entry(connection, kind)}
     named = set(digests)
@@ -84,6 +86,22 @@ def _relatives(connection: Reading, kept: Mapping[int, bytes]) -> Iterator[Store
             for name in lineage.of(exchange).exchanges:
                 relative = lineage.relative(name)
                 yield from () if relative is None else relative.entries
+
+
+def _taken_back(connection: Reading, kept: Mapping[int, bytes]) -> Iterator[StoredEntry[Entry]]:
+    """What erased an exchange of these leaves, and what was said later of their datasets."""
+    erased, said = erased_exchanges(connection), every_entry(connection, "status")
+    if not erased and not said:
+        return
+    leaves = [read_leaf(seq, leaf) for seq, leaf in kept.items()]
+    exchanges = {leaf.id for leaf in leaves if leaf.kind == "exchange"}
+    datasets = {leaf.text("dataset") for leaf in leaves if leaf.kind == "dataset"}
+    yield from entries_at(connection, {erased[id_] for id_ in exchanges & erased.keys()})
+    yield from (
+        item
+        for item in said
+        if isinstance(item.entry, StatusEntry) and item.entry.dataset in datasets
+    )
 
 
 def documents_of(connection: Reading, chosen: Iterable[LedgerEntry]) -> Documents:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -21,7 +21,7 @@ from pydantic import (
 
 from proxy.errors import SettingsError
 from proxy.faults import Source, faults, raise_first, wrong
-from proxy.yamlfile import FileError, Loc, Value, read_document, read_value
+from proxy.yamlfile import FileError, Loc, Value, read_document, read_value, text_of
 
 __all__ = [
     "FILE_NAME",
@@ -31,6 +31,10 @@ __all__ = [
     "DetectorSettings",
     "Limits",
     "OrganisationSettings",
+    "ProxyCredentialSettings",
+    "RetentionClass",
+    "RetentionSettings",
+    "SecretPlace",
     "Settings",
     "UnlistedHostSettings",
     "Upstream",
@@ -42,7 +46,7 @@ __all__ = [
 FILE_NAME = "inbond.yaml"
 _PREFIX = "INBOND_"
 _NOT_SETTINGS = frozenset({"INBOND_KEY", "INBOND_WORKSPACE"})
-_QUIET = frozenset({"custody", "database"})
+_QUIET = frozenset({"custody", "database", "upstream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +86,70 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class SecretPlace(_Section):
+    """Where a secret is kept: in a file, or in a variable of the environment."""
+
+    _variable: ClassVar[str]
+    _path: ClassVar[str]
+    _must_be_given: ClassVar[bool] = True
+    env: str | None = None
+    file: str | None = None
+
+    @field_validator("env")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        # Never quoted: people paste the secret itself here.
+        if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+            fix = f"write its name in capitals, such as {cls._variable}"
+            raise wrong("bad-value", "this is not the name of an environment variable", fix)
+        return value
+
+    @field_validator("file")
+    @classmethod
+    def _names_a_file(cls, value: str | None) -> str | None:
+        if value is not None and "/" not in value:
+            fix = f"write a path with a `/`, such as {cls._path}"
+            raise wrong("bad-value", "this is not the path of a file", fix)
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = {self.env, self.file} - {None}
+        if len(given) != 1 and (given or self._must_be_given):
+            fix = "give `env: VARIABLE` or `file: PATH`"
+            raise wrong("bad-value", "a key stands in exactly one place", fix)
+        return self
+
+
+class ProxyCredentialSettings(SecretPlace):
+    """Where the credentials for the parent proxy are kept: `USER:PASSWORD`."""
+
+    _variable = "`PROXY_CREDENTIALS`, never the credentials themselves"
+    _path = "`keys/proxy.credentials`, never the credentials themselves"
+    _must_be_given = False
+    env: str | None = Field(
+        default=None, description="the environment variable that holds `USER:PASSWORD`"
+    )
+    file: str | None = Field(default=None, description="the file that holds `USER:PASSWORD`")
+
+
 class Upstream(_Section):
     """How teachers are reached."""
 
+    proxy: str | None = Field(
+        default=None,
+        repr=False,
+        description="the parent proxy that leads out of your network, as `http://HOST:PORT` or "
+        "`https://HOST:PORT`; it looks names up, and must allow CONNECT",
+    )
+    proxy_credentials: ProxyCredentialSettings = Field(
+        default=ProxyCredentialSettings(),
+        description="where the credentials for the parent proxy are kept, if it wants some",
+    )
     ca: str | None = Field(
         default=None,
-        description="a PEM file of certificates trusted for teachers beside the public roots",
+        description="a PEM file of certificates trusted for teachers, and for the parent proxy, "
+        "beside the public roots",
     )
     timeout_s: float = Field(
         default=600.0, gt=0, description="how long a teacher may stay silent, in seconds"
@@ -182,6 +244,40 @@ class DetectorSettings(_Section):
     )
 
 
+class RetentionClass(_Section):
+    """How long the bodies of some exchanges are kept: of those of which all that is given holds."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    keep_days: int = Field(ge=1, le=36_500)
+    projects: tuple[str, ...] = Field(default=(), strict=False)
+    students: tuple[str, ...] = Field(default=(), strict=False)
+    routes: tuple[str, ...] = Field(default=(), strict=False)
+    verdicts: tuple[Literal["permit", "review", "forbid", "none"], ...] = Field(
+        default=(), strict=False
+    )
+    learned: Literal["keep", "erase"] = "keep"
+
+
+class RetentionSettings(_Section):
+    """How long stored bodies are kept."""
+
+    classes: tuple[RetentionClass, ...] = Field(
+        default=(),
+        strict=False,
+        description="what `inbond retain` erases: each class has a `name`, `keep_days` since the "
+        "call, and says which exchanges it is of by `projects`, `students`, `routes` and `verdicts` "
+        "of the response gate (`permit`, `review`, `forbid`, `none`); the first that fits counts. "
+        "What a dataset holds stays, unless `learned: erase` lets the dataset be withdrawn",
+    )
+    backup_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=36_500,
+        description="how long the last backup of the database is kept, in days: receipts of erasures "
+        "say until when one may hold what was erased",
+    )
+
+
 class OrganisationSettings(_Section):
     """What the organisation declares of itself; a rule that asks for what is not given waits."""
 
@@ -203,38 +299,16 @@ class AccountSettings(_Section):
     )
 
 
-class CustodySettings(_Section):
+class CustodySettings(SecretPlace):
     """Where the provider's real key for one route is kept."""
 
+    _variable = "`OPENAI_API_KEY`, never the key itself"
+    _path = "`keys/openai.key`, never the key itself"
     account: str = Field(min_length=1, description="the name of the account at the provider")
     env: str | None = Field(
         default=None, description="the environment variable that holds the provider's key"
     )
     file: str | None = Field(default=None, description="the file that holds the provider's key")
-
-    @field_validator("env")
-    @classmethod
-    def _names_a_variable(cls, value: str | None) -> str | None:
-        # Never quoted: people paste the key itself here.
-        if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
-            fix = "write its name in capitals, such as `OPENAI_API_KEY`, never the key itself"
-            raise wrong("bad-value", "this is not the name of an environment variable", fix)
-        return value
-
-    @field_validator("file")
-    @classmethod
-    def _names_a_file(cls, value: str | None) -> str | None:
-        if value is not None and "/" not in value:
-            fix = "write a path with a `/`, such as `keys/openai.key`, never the key itself"
-            raise wrong("bad-value", "this is not the path of a file", fix)
-        return value
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.env is None) == (self.file is None):
-            fix = "give `env: VARIABLE` or `file: PATH`"
-            raise wrong("bad-value", "a key stands in exactly one place", fix)
-        return self
 
 
 class _Keys(_Section):
@@ -256,7 +330,9 @@ class _Keys(_Section):
     database: str = Field(
         default="sqlite:///inbond.db",
         repr=False,
-        description="where the ledger is kept; a relative path is relative to the workspace",
+        description="where the ledger is kept: `sqlite:///FILE`, relative to the workspace, or "
+        "`postgresql+psycopg://USER@HOST/NAME`, whose password stands in `PGPASSWORD` or in the file "
+        "that `?passfile=FILE` names",
     )
     unlisted: Literal["inspect", "tunnel", "refuse"] = Field(
         default="inspect",
@@ -287,6 +363,9 @@ class _Keys(_Section):
     )
     checkpoint_every_s: float = Field(
         default=600.0, gt=0, description="how often a ledger that grew is signed, in seconds"
+    )
+    retention: RetentionSettings = Field(
+        default=RetentionSettings(), description="how long stored bodies are kept"
     )
     teachers: tuple[dict[str, object], ...] = Field(
         default=(), strict=False, description="registry entries of your own"
@@ -329,10 +408,10 @@ class _Keys(_Section):
 
     @field_validator("database")
     @classmethod
-    def _is_sqlite(cls, value: str) -> str:
+    def _is_a_database(cls, value: str) -> str:
         # Never quoted: such an address may hold a password.
-        if not value.startswith("sqlite:///"):
-            fix = "write `sqlite:///FILE`; PostgreSQL comes with a later version"
+        if not value.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")):
+            fix = "write `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/NAME`"
             raise wrong("bad-value", "this is not a database inbond can use", fix)
         return value
 
@@ -437,7 +516,7 @@ def parse_settings(
 def _text_of(directory: Path) -> str:
     path = directory / FILE_NAME
     try:
-        return path.read_bytes().decode()
+        data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"no workspace here: `{directory}` has no `{FILE_NAME}`"
         fix = "run `inbond init DIR --organisation NAME`, or name a workspace with `-C DIR`"
@@ -446,12 +525,7 @@ def _text_of(directory: Path) -> str:
         message = f"`{path}` cannot be read: {(error.strerror or 'unknown reason').lower()}"
         fix = "mend its permissions"
         raise SettingsError(message, help=fix, where=str(path), code="unreadable") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        column = error.start - error.object.rfind(b"\n", 0, error.start)
-        where = f"{FILE_NAME}:{line}:{column}"
-        message, fix = "the file is not UTF-8", "save it as UTF-8"
-        raise SettingsError(message, help=fix, where=where, code="yaml") from error
+    return text_of(data, FILE_NAME)
 
 
 def _overlay(values: dict[str, Value], variables: dict[Loc, str], name: str, text: str) -> None:

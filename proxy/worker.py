@@ -31,6 +31,7 @@ from proxy.inforce import bundle_in_force
 from proxy.keyfile import replace_file
 from proxy.keyring import LedgerKeyRing
 from proxy.keys import load_keys
+from proxy.parent import load_parent
 from proxy.recorder import Recorder
 from proxy.registry import registry_of
 from proxy.reload import Follower
@@ -39,7 +40,7 @@ from proxy.settings import Settings
 from proxy.store.checkpoints import Signer
 from proxy.store.counters import Tallies
 from proxy.store.log import Log
-from proxy.store.recovery import Lease
+from proxy.store.recovery import Lease, recover_silent
 from proxy.store.session import Database, open_database
 from proxy.unlisted import UnlistedHosts
 
@@ -66,6 +67,7 @@ class Worker:
         self._state = "starting"
         keys = load_keys(settings.keys_directory)
         custody = load_custody(settings, environ)
+        self._parent = load_parent(settings, environ)
         registry = registry_of(settings)
         # INVARIANT: what is opened last is closed first: the recorder writes what is owed, then the
         # lease tells that nothing more comes, then the database goes.
@@ -73,11 +75,12 @@ class Worker:
             opened.callback(self._status_path.unlink, missing_ok=True)
             self.database = open_database(settings.database, directory=settings.directory)
             opened.callback(self.database.close)
-            log = Log(self.database, settings.lock_path)
+            log = self._log = Log(self.database, settings.lock_path)
             Signer(log, keys.log, settings.last_checkpoint_path).check()
             self.bundle = bundle_in_force(self.database)
             counting = Counting(self.bundle, keys.fingerprint)
-            opened.callback(Lease(settings.run_directory, self.id).release)
+            self._lease = Lease(settings.run_directory, self.id, self.database)
+            opened.callback(self._lease.release)
             _prune(self.database)
             self.recorder = Recorder(log, limit=settings.limits.queue)
             opened.callback(self.recorder.close)
@@ -121,7 +124,7 @@ class Worker:
             answer_limit_bytes=self.settings.limits.answer_bytes,
             unannounced_limit_bytes=self.settings.limits.unannounced_bytes,
             now=utc_now,
-            resolve=resolve,
+            resolve=resolve if self._parent is None else self._parent.resolve,
             clearance=Clearances(self.database).find,
             contributors=ContributorsOnRecord(self.database),
             declared=declared_in(self.settings),
@@ -166,6 +169,7 @@ class Worker:
             authority=authority.pem,
             confdir=settings.run_directory / "engine",
             upstream_ca=settings.upstream_ca,
+            parent=self._parent,
             is_shared_port=is_shared_port,
             drain_s=settings.drain_s,
             upstream_timeout_s=settings.upstream.timeout_s,
@@ -179,11 +183,20 @@ class Worker:
                 await self.ring.refresh()
             except LedgerError as error:
                 _warn("keys not refreshed", error.message)
+            await self._show_presence()
             services = await self._follower.look()
             if services is not None:
                 self.bundle = services.bundle
                 self.gatehouse.renew(services)
             self._announce()
+
+    async def _show_presence(self) -> None:
+        """Tell other hosts that this worker is alive, and end the calls of one that is silent."""
+        try:
+            if await asyncio.to_thread(self._lease.renew):
+                await asyncio.to_thread(recover_silent, self._log, self.settings.run_directory)
+        except LedgerError as error:
+            _warn("presence not renewed", error.message)
 
     def _announce(self) -> dict[str, object]:
         """Write how this worker is where `inbond status` reads it; gives what was written."""
@@ -212,8 +225,8 @@ class Worker:
 def _prune(database: Database) -> None:
     """Delete what no counter looks at any more; a count deletes it too, so that it may wait."""
     try:
-        with database.drive() as driver:
-            Tallies().prune(driver, utc_now())
+        with database.write() as connection:
+            Tallies().prune(connection, utc_now())
     except LedgerError as error:  # a full or locked disk: calls say so themselves
         _warn("old tallies not deleted", error.message)
 
@@ -231,6 +244,7 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)
+    gc.enable()
 
 
 def _warn(event: str, reason: str | None) -> None:

@@ -1,6 +1,7 @@
 """The command `inbond`: nouns found by name when they are used, and the rim that shows errors."""
 
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, override
 
 import click
@@ -39,6 +41,10 @@ _NOUNS = {
     "review": _Noun("proxy.cli.review:review", "See and clear what waits for a person."),
     "source": _Noun("proxy.cli.source:source", "Declare imported data that prompts are made of."),
     "dataset": _Noun("proxy.cli.dataset:dataset", "Seal what may be learned from."),
+    "recall": _Noun("proxy.cli.recall:recall", "Take back what may be learned from no more."),
+    "erase": _Noun("proxy.cli.erase:erase", "Erase stored bodies; every proof keeps working."),
+    "retain": _Noun("proxy.cli.retain:retain", "Erase what is older than the settings keep it."),
+    "hold": _Noun("proxy.cli.hold:hold", "Keep what is evidence."),
     "student": _Noun("proxy.cli.student:student", "Train on a sealed dataset."),
     "audit": _Noun("proxy.cli.audit:audit", "Export and verify audits."),
     "ledger": _Noun("proxy.cli.ledger:ledger", "Verify the ledger."),
@@ -65,7 +71,7 @@ class _Inbond(click.Group):
             return None
         module, _, attribute = noun.target.partition(":")
         try:
-            command = getattr(import_module(module), attribute)
+            command = getattr(_imported(module), attribute)
         except ModuleNotFoundError as error:
             raise _missing(cmd_name, error) from error
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
@@ -81,6 +87,18 @@ class _Inbond(click.Group):
         """Run the command line and exit: 0 fine, 1 findings or denied, 2 wrong use (style §6)."""
         words = list(sys.argv[1:] if args is None else args)
         sys.exit(_run(self, words, extra.get("prog_name") or "inbond"))
+
+
+def _imported(name: str) -> ModuleType:
+    """A module with all that it imports.
+
+    It stays: to look for garbage meanwhile, again and again, takes a tenth of the time.
+    """
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.enable()
 
 
 def _run(group: click.Group, words: list[str], name: str) -> int:

@@ -99,6 +99,55 @@ def list_(settings: Settings, *, is_json: bool) -> None:
 
 
 @dataset.command()
+@click.argument("dataset_id", metavar="DATASET")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write; else `datasets/DATASET.status.json`.",
+)
+@json_option
+@with_settings
+@click.pass_context
+def status(
+    ctx: click.Context, settings: Settings, dataset_id: str, *, out: Path | None, is_json: bool
+) -> None:
+    """Decide again on every row of DATASET and sign what it is worth today, for `student train`.
+
+    Exits with 1 where it is not good.
+    """
+    from proxy.inforce import put_in_force, workspace_bundle
+    from proxy.withdrawal import Registrar, dataset_named
+
+    with open_ledger(settings) as ledger:
+        bundle = workspace_bundle(settings, ledger.database)
+        put_in_force(ledger.log, bundle, actor())
+        with ledger.database.read() as connection:
+            entry = dataset_named(connection, dataset_id)
+        registrar = Registrar(
+            notary=notary_of(ledger),
+            bundle=bundle,
+            datasets=settings.datasets_directory,
+            at=utc_now(),
+            actor=actor(),
+        )
+        target = out or settings.datasets_directory / f"{entry.dataset}.status.json"
+        issued = registrar.issue(entry, target)
+    print_record(
+        {
+            "dataset": entry.dataset,
+            "state": issued.entry.state,
+            "cause": issued.entry.cause,
+            "until": issued.entry.until,
+            "affected": {each.exchange: each.reason for each in issued.affected},
+            "file": issued.path,
+        },
+        is_json=is_json,
+    )
+    if issued.entry.state != "good":
+        ctx.exit(1)
+
+
+@dataset.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @json_option
 def show(path: Path, *, is_json: bool) -> None:

@@ -1,6 +1,7 @@
 """`inbond up`, `proxy`, `console` and `status`: the composition root of the running system."""
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -15,7 +16,7 @@ import click
 from proxy.cli.openledger import Ledger, open_ledger
 from proxy.cli.render import json_option, note, print_record, print_rows
 from proxy.cli.workspace import actor, with_settings
-from proxy.errors import ForkError, LedgerError, ProxyError, SettingsError
+from proxy.errors import BundleError, ForkError, LedgerError, ProxyError, SettingsError
 from proxy.settings import Address, Settings
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = ["console", "proxy", "status", "up"]
 _RETRY_S = 5.0
 _WATCH_S = 1.0
 """How often a running proxy looks for changed policies."""
+_RETAIN_S = 86_400.0
+"""How often a running proxy erases what is due."""
 _KEY_LOGS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 """Where the TLS stacks would write the secrets of every connection; mitmproxy reads them on import."""
 
@@ -58,6 +61,7 @@ def proxy(settings: Settings, *, worker: bool, is_json: bool) -> None:
 
 
 async def _be_worker(settings: Settings) -> None:
+    gc.disable()  # what start-up makes stays; the worker turns it on once it listens
     from proxy.supervisor import when_orphaned
     from proxy.worker import run_worker
 
@@ -163,11 +167,13 @@ def _supervise(
     """Check everything that can be checked, then start the children and keep them running."""
     from proxy.identity import load_custody
     from proxy.logs import configure_logs
+    from proxy.parent import load_parent
     from proxy.registry import registry_of
 
     configure_logs(is_service=is_json)
     registry_of(settings)
     load_custody(settings, os.environ)
+    load_parent(settings, os.environ)
     settings.run_directory.mkdir(mode=0o700, exist_ok=True)
     with _alone(settings):
         for setting, address in ports.items():
@@ -249,6 +255,7 @@ class _House:
                     group.create_task(self._sign_often()),
                     group.create_task(self._recover_each()),
                     group.create_task(self._watch_policies()),
+                    group.create_task(self._retain_daily()),
                 ]
                 try:
                     await supervisor.run()
@@ -318,6 +325,26 @@ class _House:
                 raise
             except LedgerError as error:
                 note(f"no checkpoint was signed: {error.message}; it is tried again later")
+
+    async def _retain_daily(self) -> None:
+        """Erase what the retention classes say is due, at the start and once a day."""
+        while self._settings.retention.classes:
+            try:
+                await asyncio.to_thread(self._retain)
+            except ForkError:
+                raise
+            except (BundleError, LedgerError) as error:
+                note(f"nothing more was erased: {error.message}; it is tried again tomorrow")
+            await asyncio.sleep(_RETAIN_S)
+
+    def _retain(self) -> None:
+        from proxy.cli.erase import eraser_of
+        from proxy.retention import Retention
+
+        eraser = eraser_of(self._settings, self._ledger)
+        retention = Retention(eraser=eraser, classes=self._settings.retention.classes)
+        for erased in retention.apply(retention.due()):
+            note(f"exchanges whose bodies were erased by the retention classes: {erased.exchanges}")
 
 
 def _bound(address: Address, setting: str) -> socket.socket:

@@ -28,6 +28,7 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 # upstream:
 #   ca: null                  # a PEM file of certificates trusted for teachers beside the public roots
 #   timeout_s: 600
+#   proxy: null               # http://HOST:PORT of the proxy that leads out of your network
 # limits:
 #   request_bytes: 33554432
 #   unannounced_bytes: 4194304   # for bodies that come without a length
@@ -41,6 +42,9 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 #   timeout_s: 1
 # drain_s: 30
 # keep_wire: false
+# retention:
+#   classes: []               # what is erased each day: {{name: old, keep_days: 365, verdicts: [forbid, none]}}
+#   backup_days: null         # how long the last backup of the database is kept
 # checkpoint_every_s: 600
 
 # Where providers' real keys are, by route. Without an entry clients send their own key, and their

@@ -146,14 +146,24 @@ def test_help_imports_no_noun() -> None:
         "policy",
     ):
         assert f"  {noun} " in done.stdout
-    for noun in ("review", "source", "dataset", "student", "audit", "ledger", "demo"):
+    for noun in (
+        "review",
+        "source",
+        "dataset",
+        "student",
+        "audit",
+        "hold",
+        "erase",
+        "ledger",
+        "demo",
+    ):
         assert f"  {noun} " in done.stdout
 
 
 def test_nouns_are_listed_in_the_order_of_the_journey() -> None:
     """What completes a noun offers each of them once, from the first step to the last."""
     nouns = main.list_commands(click.Context(main))
-    assert (nouns[0], nouns[-1], len(set(nouns))) == ("init", "demo", 18)
+    assert (nouns[0], nouns[-1], len(set(nouns))) == ("init", "demo", 22)
 
 
 def test_version_is_said() -> None:

@@ -176,6 +176,15 @@ async def test_what_nobody_can_read_is_refused_on_record(
     )
 
 
+async def test_what_is_known_and_not_read_is_refused_with_another_way(here: Site) -> None:
+    """A file in parts could become a batch whose requests nobody read."""
+    passage = await _passage(_house(here), _arrival("/v1/uploads", method="POST"))
+    answer = await passage.request(b"{}")
+    assert isinstance(answer, Refused)
+    assert "it cannot read `POST /v1/uploads` of `acme`" in answer.body.decode()
+    assert "; send it whole, with `POST /v1/files`" in answer.body.decode()
+
+
 @pytest.mark.parametrize(
     ("arrival", "status", "reason"),
     [

@@ -10,7 +10,7 @@ import pytest
 from proxy.ledger.contributors import Family, Kinship
 from proxy.ledger.entry import CallEntry, ExchangeEntry, exchange_of
 from proxy.ledger.leaf import read_leaf
-from proxy.lineage import Lineage
+from proxy.lineage import Lineage, children_of
 from proxy.selection import every_entry
 from proxy.sources import Declared, declare, withdraw
 from proxy.store.log import Log
@@ -122,3 +122,16 @@ def test_a_source_is_usable_while_its_last_word_allows_it(ledger: Ledger) -> Non
         lineage = Lineage(connection)
         assert lineage.duties(opened) == ["attribution: Us"]
         assert lineage.duties("nobody") == []
+
+
+def test_children_are_reached_through_all_generations(ledger: Ledger) -> None:
+    """By the parents that calls name and by answers that the provider holds; strangers are not."""
+    first = put(ledger, response_id="r1")
+    second = put(ledger, parents=[first])
+    third = put(ledger, parents=[second])
+    continued = put(ledger, continues="r1")
+    stranger = put(ledger, continues="r1", route="other-api")
+    with ledger.database.read() as connection:
+        assert children_of(connection, [first]) == {second, third, continued}
+        assert children_of(connection, [second]) == {third}
+        assert children_of(connection, [third, stranger]) == frozenset()

@@ -152,7 +152,7 @@ GOLDEN = [
     (MINIMAL + "drain_s: .inf\n", "`drain_s` must be a number, not `.inf`", "inbond.yaml:3:10"),
     (MINIMAL + "checkpoint_every_s: 0\n", "`checkpoint_every_s` must be above 0, not `0`", "inbond.yaml:3:21"),
     (MINIMAL + "keep_wire: yes\n", "`keep_wire` must be true or false, not `yes`", "inbond.yaml:3:12"),
-    (MINIMAL + "upstream: 3\n", "`upstream` must be a mapping, not `3`", "inbond.yaml:3:11"),
+    (MINIMAL + "upstream: 3\n", "`upstream` must be a mapping", "inbond.yaml:3:11"),
     (MINIMAL + "teachers: 3\n", "`teachers` must be a list, not `3`", "inbond.yaml:3:11"),
     (MINIMAL + "unlisted: open\n", "`unlisted` must be `inspect`, `tunnel` or `refuse`, not `open`", "inbond.yaml:3:11"),
     (MINIMAL + "unlisted_hosts: {tunnel: ['a/b']}\n", "`unlisted_hosts.tunnel[0]` cannot be `a/b`", "inbond.yaml:3:27"),
@@ -238,9 +238,9 @@ def test_a_key_pasted_into_custody_is_not_shown(custody: str) -> None:
 
 def test_a_password_of_the_database_is_not_shown() -> None:
     """The address of a database is neither repeated in a refusal nor shown with the settings."""
-    (error,) = errors_of(MINIMAL + "database: postgresql://u:canary@h/d\n")
+    (error,) = errors_of(MINIMAL + "database: mysql://u:canary@h/d\n")
     assert "canary" not in f"{error.message} {error.help} {error.excerpt}"
-    assert "canary" not in repr(read(MINIMAL + "database: sqlite:///canary.db\n"))
+    assert "canary" not in repr(read(MINIMAL + "database: postgresql+psycopg://u:canary@h/d\n"))
 
 
 def test_no_workspace_is_said(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(tmp_path, {})
     assert (caught.value.message, caught.value.where) == (
-        "the file is not UTF-8",
+        "byte 13 is not UTF-8",
         "inbond.yaml:2:4",
     )
 

@@ -86,3 +86,17 @@ def test_a_missing_entry_is_found(here: Workshop) -> None:
     result = here.inbond("ledger", "verify", "--json")
     assert result.exit_code == 1
     assert any(json.loads(line)["seq"] == 2 for line in result.stdout.splitlines())
+
+
+def test_a_ledger_is_copied_and_goes_on_elsewhere(here: Workshop) -> None:
+    """The copy verifies under the same key once settings name it; the old one refuses to go on."""
+    size = here.size()
+    copied = here.record("ledger", "copy", "--to", "sqlite:///other.db")
+    assert copied["entries"] == size
+    again = here.inbond("ledger", "copy", "--to", "sqlite:///third.db")
+    assert again.exit_code == 1
+    assert "goes on there" in again.stderr
+    settings = here.settings.directory / "inbond.yaml"
+    settings.write_text(settings.read_text() + "database: sqlite:///other.db\n")
+    found = here.record("ledger", "verify")
+    assert (found["entries"], found["root"]) == (size, copied["root"])

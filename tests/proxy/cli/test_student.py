@@ -11,7 +11,7 @@ import time_machine
 import torch
 from click.testing import Result
 
-from proxy.ledger.entry import DatasetEntry, RunEntry
+from proxy.ledger.entry import DatasetEntry, ExchangeEntry, RunEntry
 from proxy.ledger.verify import verify
 from student.record import Record
 from tests.proxy.workshop import NOW, Asked, Said, Workshop
@@ -142,6 +142,16 @@ def test_a_run_of_another_ledgers_dataset_belongs_there(here: Workshop, tmp_path
     result = other.inbond("student", "record", here.directory / "students/run")
     assert (result.exit_code, "error[other-ledger]" in result.stderr) == (1, True)
     assert runs(other) == []
+
+
+def test_a_withdrawn_dataset_trains_nothing_here(here: Workshop) -> None:
+    """The ledger knows what became of its dataset: without any status file nothing is learned."""
+    asked = next(entry for entry in here.entries() if isinstance(entry, ExchangeEntry))
+    here.record("recall", "--exchange", asked.id, "--reason", "wrong prompt", "--yes")
+    result = train(here, "again")
+    assert (result.exit_code, "is withdrawn since" in result.stderr) == (1, True)
+    assert "wrong prompt" in result.stderr
+    assert not (here.directory / "students" / "again").exists()
 
 
 def test_a_tampered_dataset_trains_nothing(here: Workshop) -> None:

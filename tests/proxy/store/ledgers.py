@@ -54,11 +54,16 @@ def _empty_database() -> bytes:
         return (Path(folder) / "inbond.db").read_bytes()
 
 
-def open_ledger(folder: Path, *, timeout_s: float = 10.0, busy_timeout_s: float = 5.0) -> Ledger:
-    """The ledger of a folder, made if there is none, checked and ready to append."""
-    if not (folder / "inbond.db").exists():
+def open_ledger(
+    folder: Path, *, url: str | None = None, timeout_s: float = 10.0, busy_timeout_s: float = 5.0
+) -> Ledger:
+    """The ledger of a folder, made if there is none, checked and ready to append.
+
+    `url` is of a database elsewhere.
+    """
+    if url is None and not (folder / "inbond.db").exists():
         (folder / "inbond.db").write_bytes(_empty_database())
-    database = open_database(URL, directory=folder, busy_timeout_s=busy_timeout_s)
+    database = open_database(url or URL, directory=folder, busy_timeout_s=busy_timeout_s)
     log = Log(database, folder / "ledger.lock", timeout_s=timeout_s)
     signer = Signer(log, KEY, folder / "last.checkpoint")
     try:

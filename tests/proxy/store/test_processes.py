@@ -31,11 +31,20 @@ def processes() -> ForkServerContext:
     return context
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Where the ledger is: in its folder, or in a database of the server."""
+    if request.param == "sqlite":
+        return None
+    address: str = request.getfixturevalue("postgres_url")
+    return address
+
+
 def _start(
-    processes: ForkServerContext, folder: Path, worker: str
+    processes: ForkServerContext, folder: Path, worker: str, url: str | None
 ) -> tuple[ForkServerProcess, Connection]:
     ours, theirs = processes.Pipe(duplex=False)
-    process = processes.Process(target=record_calls, args=(str(folder), worker, theirs))
+    process = processes.Process(target=record_calls, args=(str(folder), worker, theirs, url))
     process.start()
     theirs.close()
     return process, ours
@@ -50,20 +59,20 @@ def _drain(pipe: Connection) -> Iterator[tuple[str, str]]:
 
 
 def test_a_killed_writer_loses_and_doubles_nothing(
-    tmp_path: Path, processes: ForkServerContext
+    tmp_path: Path, processes: ForkServerContext, url: str | None
 ) -> None:
     """Killed again and again while it writes, a worker has every entry it told of exactly once."""
-    open_ledger(tmp_path).database.close()
+    open_ledger(tmp_path, url=url).database.close()
     luck = random.Random(7)
     told: set[tuple[str, str]] = set()
     for life in range(KILLS):
-        process, pipe = _start(processes, tmp_path, f"w{life}")
+        process, pipe = _start(processes, tmp_path, f"w{life}", url)
         told.update(pipe.recv() for _ in range(luck.randrange(1, 12)))
         process.kill()
         told.update(_drain(pipe))
         process.join()
         process.close()
-    ledger = open_ledger(tmp_path)
+    ledger = open_ledger(tmp_path, url=url)
     recover(ledger.log, tmp_path)
     with ledger.database.read() as connection:
         calls = Counter(connection.execute(select(CallRow.id)).scalars())
@@ -81,7 +90,7 @@ def test_a_killed_writer_loses_and_doubles_nothing(
 def test_a_living_worker_is_not_interrupted(tmp_path: Path, processes: ForkServerContext) -> None:
     """While a worker runs, others that recover leave its calls alone; killed, they end them."""
     ledger = open_ledger(tmp_path)
-    process, pipe = _start(processes, tmp_path, "alive")
+    process, pipe = _start(processes, tmp_path, "alive", None)
     for _ in range(5):
         pipe.recv()
         assert recover(ledger.log, tmp_path) == 0
@@ -96,14 +105,16 @@ def test_a_living_worker_is_not_interrupted(tmp_path: Path, processes: ForkServe
     ledger.database.close()
 
 
-def test_processes_share_one_log(tmp_path: Path, processes: ForkServerContext) -> None:
+def test_processes_share_one_log(
+    tmp_path: Path, processes: ForkServerContext, url: str | None
+) -> None:
     """Two writing processes make one log: places unique, root that of the leaves, all checkpoints kept."""
-    open_ledger(tmp_path).database.close()
+    open_ledger(tmp_path, url=url).database.close()
     pipes: list[Connection] = []
     running: list[ForkServerProcess] = []
     for _ in range(2):
         ours, theirs = processes.Pipe(duplex=False)
-        process = processes.Process(target=record_batches, args=(str(tmp_path), 60, theirs))
+        process = processes.Process(target=record_batches, args=(str(tmp_path), 60, theirs, url))
         process.start()
         theirs.close()
         running.append(process)
@@ -116,7 +127,7 @@ def test_processes_share_one_log(tmp_path: Path, processes: ForkServerContext) -
     for process in running:
         process.join()
         process.close()
-    ledger = open_ledger(tmp_path)
+    ledger = open_ledger(tmp_path, url=url)
     _check_shared(ledger, told)
     ledger.database.close()
 
@@ -126,7 +137,8 @@ def _check_shared(ledger: Ledger, told: dict[int, str]) -> None:
         stored = entries(connection, limit=10_000)
         hashes = [leaf_hash(one.leaf) for one in stored]
         assert {one.seq: one.entry.id for one in stored} == told
-        assert list(connection.execute(select(EntryRow.hash)).scalars()) == hashes
+        stored_hashes = select(EntryRow.hash).order_by(EntryRow.seq)
+        assert list(connection.execute(stored_hashes).scalars()) == hashes
         assert root_of(hashes) == ledger.log.root()
         read = node_reader(connection)
         notes = [open_checkpoint(one.note, KEY.verifier) for one in checkpoints(connection)]

@@ -5,7 +5,16 @@ from sqlalchemy import Connection, select
 
 from proxy.clock import new_id, new_nonce, stamp, utc_now
 from proxy.errors import LedgerError
-from proxy.ledger.entry import BatchRecord, DatasetEntry, LineRecord, RunEntry
+from proxy.ledger.entry import (
+    BatchRecord,
+    DatasetEntry,
+    Entry,
+    EraseEntry,
+    HoldEntry,
+    LineRecord,
+    RunEntry,
+    StatusEntry,
+)
 from proxy.store.log import Pending
 from proxy.store.tables import VIEWS, ApprovalRow, ExchangeRow, KeyRow
 from proxy.store.views import rebuild_views
@@ -74,6 +83,22 @@ def run_entry(name: str, student: str = "s1") -> Pending:
     return Pending(entry)
 
 
+def taken_back(exchange: str) -> list[Pending]:
+    """An exchange erased, a hold placed and lifted, and a dataset withdrawn."""
+    said = {"at": stamp(utc_now()), "actor": "user:one", "reason": "asked", "nonce": new_nonce()}
+    held, gone = new_id(), new_id()
+    hold = {"hold": held, "scope": "exchange", "subject": exchange, **said}
+    erase = {"id": gone, "erasure": gone, "ground": "person", "exchanges": [exchange], **said}
+    status = {"id": new_id(), "dataset": "d1", "root": DIGEST, "state": "withdrawn", **said}
+    found: list[Entry] = [
+        EraseEntry.model_validate(erase),
+        HoldEntry.model_validate({"id": held, "action": "place", **hold}),
+        HoldEntry.model_validate({"id": new_id(), "action": "lift", **hold}),
+        StatusEntry.model_validate({"affected": DIGEST, "count": 1, **status}),
+    ]
+    return [Pending(entry) for entry in found]
+
+
 def _fill(ledger: Ledger) -> str:
     """One entry of every kind a view shows; gives the id of the exchange."""
     first = call(verdict="permit")
@@ -87,6 +112,7 @@ def _fill(ledger: Ledger) -> str:
     ledger.log.append([key_entry("create", "k1"), key_entry("revoke", "k1")])
     ledger.log.append([grant_entry("propose", DIGEST), grant_entry("approve", DIGEST, actor="b")])
     ledger.log.append([dataset_entry("d1"), run_entry("r1")])
+    ledger.log.append(taken_back(end.entry.id))
     return end.entry.id
 
 

@@ -7,10 +7,10 @@ from proxy.store.recovery import Lease, recover
 from tests.proxy.store.ledgers import admin, call, exchange, open_ledger
 
 
-def record_calls(folder: str, worker: str, told: Connection) -> None:
+def record_calls(folder: str, worker: str, told: Connection, url: str | None = None) -> None:
     """Record calls and their exchanges until the process is killed."""
-    ledger = open_ledger(Path(folder))
-    with Lease(ledger.folder, worker):
+    ledger = open_ledger(Path(folder), url=url)
+    with Lease(ledger.folder, worker, ledger.database):
         recover(ledger.log, ledger.folder)
         while True:
             first = call(worker=worker)
@@ -21,9 +21,9 @@ def record_calls(folder: str, worker: str, told: Connection) -> None:
             told.send(("exchange", first.entry.id))
 
 
-def record_batches(folder: str, batches: int, told: Connection) -> None:
+def record_batches(folder: str, batches: int, told: Connection, url: str | None = None) -> None:
     """Append batches of one to seven entries, and sign now and then."""
-    ledger = open_ledger(Path(folder))
+    ledger = open_ledger(Path(folder), url=url)
     for number in range(batches):
         batch = [admin() for _ in range(1 + number % 7)]
         places = ledger.log.append(batch)
