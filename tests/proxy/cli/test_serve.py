@@ -6,12 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+import time_machine
 
-from tests.e2e.harness import Workspace, found_template, until
+from proxy.ledger.entry import EraseEntry
+from tests.e2e.harness import Workspace, found_template, free_ports, until
+from tests.proxy.workshop import NOW, Asked, Workshop
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +53,31 @@ async def test_up_runs_proxy_and_console_and_leaves_nothing(place: Workspace) ->
     assert after.status == 1
     assert after.record["workers"] == []
     assert after.record["last_checkpoint"]["size"] == after.record["ledger_size"]
+
+
+@pytest.fixture
+def aged(tmp_path: Path) -> Workshop:
+    """A workspace with an answer that is three days old."""
+    with time_machine.travel(NOW - timedelta(days=3), tick=True):
+        made = Workshop.at(tmp_path / "w")
+        made.ask(Asked())
+    return made
+
+
+async def test_what_is_due_is_erased_while_it_runs(aged: Workshop) -> None:
+    """A running proxy applies the retention classes by itself: on record, and with a receipt."""
+    file = aged.directory / "inbond.yaml"
+    more = f"listen: 127.0.0.1:{free_ports(1)[0]}\nretention: {{classes: [{{name: old, keep_days: 1}}]}}\n"
+    file.write_text(f"{file.read_text()}\n{more}")
+    command = (sys.executable, "-m", "proxy.cli", "-C", str(aged.directory), "proxy")
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        await until(lambda: any((aged.directory / "receipts").glob("*")))
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+    (erased,) = (entry for entry in aged.entries() if isinstance(entry, EraseEntry))
+    assert (erased.ground, erased.reason) == ("retention", "retention class old")
 
 
 async def test_a_killed_supervisor_leaves_no_worker(place: Workspace) -> None:
