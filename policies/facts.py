@@ -16,6 +16,7 @@ __all__ = [
     "FactSpec",
     "FactType",
     "known_at",
+    "mistyped",
     "spec_of",
 ]
 
@@ -354,6 +355,15 @@ _FACTS: tuple[FactSpec, ...] = (
 
 CATALOGUE: Mapping[str, FactSpec] = MappingProxyType({spec.name: spec for spec in _FACTS})
 """Every fact but counters, by name."""
+
+
+def mistyped(facts: Mapping[str, Fact]) -> tuple[str, ...]:
+    """The facts whose value is not of their type, sorted: conditions take them for unknown.
+
+    Facts of an unknown name are none of the catalogue's: they are skipped.
+    """
+    specs = ((name, spec_of(name), value) for name, value in facts.items())
+    return tuple(sorted(n for n, spec, value in specs if spec and not spec.accepts(value)))
 
 
 def spec_of(name: str) -> FactSpec | None:

@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import structlog
+
 from policies.decision import Decision, Moment
 from policies.engine import decide
+from policies.facts import mistyped
 from policies.model import Effect, Fact, Gate
 from proxy.clock import new_nonce, stamp
 from proxy.contributors import Contributors
@@ -23,7 +26,7 @@ from proxy.enforce import (
 )
 from proxy.exchange import Outcome, RequestHead
 from proxy.identity import Caller
-from proxy.ledger.entry import CallEntry, DecisionRecord, ExchangeEntry
+from proxy.ledger.entry import CallEntry, DecisionRecord, ExchangeEntry, FactValue
 from proxy.providers import Entry
 from proxy.reading import reading_of
 from proxy.redact import redacted_reading, redaction_of
@@ -35,6 +38,8 @@ from proxy.store.log import Pending
 from proxy.tap import Tap
 
 __all__ = ["Entries"]
+
+_LOG = structlog.get_logger("inbond.entries")
 
 _LARGE_BYTES = 2**20
 """Wires kept above this are sealed off the event loop."""
@@ -76,7 +81,7 @@ class Entries:
             key=self.caller.key,
             worker=self.services.worker,
             student=self._stamped,
-            facts=leaf_facts(facts),
+            facts=self._facts(facts),
             request=sealed.record,
             decision=record_of(decision, self.services.bundle),
             cleared_by=cleared_by,
@@ -86,6 +91,12 @@ class Entries:
             retry_of=self.retry_of,
         )
         return Pending(entry=entry, bodies=(sealed.body,), step=step)
+
+    def _facts(self, facts: Mapping[str, Fact]) -> dict[str, FactValue]:
+        """Facts as a leaf keeps them; one of the wrong type, which counts as unknown, is told of."""
+        if wrong := mistyped(facts):
+            _LOG.warning("mistyped fact", exchange=self.exchange, facts=wrong)
+        return leaf_facts(facts)
 
     @property
     def _host(self) -> str | None:
@@ -191,7 +202,7 @@ class Entries:
             call=self.id,
             outcome=tap.outcome(wire, exchange).value,
             status=tap.head.status or None,
-            facts=leaf_facts(said),
+            facts=self._facts(said),
             usage=usage_of(answer),
             response_id=plain_name(answer.response_id),
             continues=plain_name(exchange.request.previous_response_id),

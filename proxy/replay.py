@@ -92,8 +92,16 @@ class Replay:
     """The snapshots of a ledger, as of an instant: iterate once."""
 
     def __init__(
-        self, connection: Reading, held: Sequence[Held], *, today: datetime, since: datetime | None
+        self,
+        connection: Reading,
+        held: Sequence[Held],
+        *,
+        today: datetime,
+        since: datetime | None = None,
+        after: int = -1,
     ) -> None:
+        self.last = after
+        """The place of the last exchange that was handed out; a later replay goes on behind it."""
         self._connection = connection
         self._held = held
         self._today = today
@@ -112,7 +120,8 @@ class Replay:
                 for each in self._held
                 if each.manifest is not None
             ]
-            for one in ended(self._connection, since=self._since):
+            for one in ended(self._connection, since=self._since, after=self.last):
+                self.last = one.seq
                 holding = [each.held for each in manifests if each.holds(one.seq)]
                 yield from self._snapshots(one, holding)
 

@@ -1,5 +1,6 @@
 """Every knob of a run, once, typed, with its unit. A run is reproduced from these and the dataset."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Literal
 from student import digest
 from student.errors import ConfigError
 
-__all__ = ["Config", "Length", "Order"]
+__all__ = ["Config", "Length", "Order", "Source"]
 
 
 class Length(StrEnum):
@@ -59,6 +60,8 @@ class Config:
     snapshot_steps: int = 50
     """Steps between snapshots; the last step always makes one."""
     keep_snapshots: int = 2
+    measure_steps: int = 50
+    """Steps between measurements on what is held out; before the first and after the last always."""
     head_chunk: int = 1024
     """Supervised positions whose logits exist at the same time."""
     probe_tolerance: float = 1e-3
@@ -69,7 +72,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_tokens", "row_tokens", "snapshot_steps", "keep_snapshots",
-                     "head_chunk", "learning_rate", "clip_norm", "epsilon"):  # fmt: skip
+                     "measure_steps", "head_chunk", "learning_rate", "clip_norm", "epsilon"):  # fmt: skip
             self._refuse_unless(name, above_zero=True)
         for name in ("warmup_share", "final_share", "held_out_share", "beta1", "beta2"):
             self._refuse_unless(name, above_zero=False)
@@ -116,12 +119,30 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One dataset of a run, and what shows that it may be learned from."""
+
+    path: Path
+    vkey: str
+    """The key of the log that must have signed it; never the dataset's own copy."""
+    weight: float = 1.0
+    """How often each of its examples is learned in an epoch; 0.5 takes half of its exchanges."""
+
+    def __post_init__(self) -> None:
+        if not (self.weight > 0 and math.isfinite(self.weight)):
+            raise ConfigError(
+                f"the weight of a dataset is `{self.weight}`",
+                help="give more than 0, or leave the dataset out",
+                where=str(self.path),
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What to train on what, and where: all of a run that comes from the world outside."""
 
-    dataset: Path
-    vkey: str
-    """The key of the log that must have signed the dataset; never the dataset's own copy."""
+    sources: tuple[Source, ...]
+    """The datasets, each proven by itself."""
     student: str | None = None
     """Refuse a dataset of another student; None takes the dataset's."""
     base: str
@@ -135,8 +156,12 @@ class Order:
     seed: bytes
     """32 random bytes for the run's key; a resumed run keeps its own."""
     is_resumed: bool = False
-    status: Path | None = None
-    """A status file of the dataset, issued since it was sealed."""
+    statuses: tuple[Path, ...] = ()
+    """Status files, issued since the datasets were sealed; each names the dataset that it is of."""
+    declaration: Path | None = None
+    """The student as it is declared today: it must be the one that each dataset was built for."""
+    is_plotted: bool = False
+    """Write figures for TensorBoard too."""
 
     @property
     def started_at(self) -> str:

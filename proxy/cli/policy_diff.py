@@ -1,10 +1,12 @@
 """`inbond policy diff`: what two sets of policies decide differently, on what is on record."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 
 import click
 
@@ -18,7 +20,7 @@ from proxy.cli.render import json_option, note, print_record
 from proxy.cli.workspace import with_settings
 from proxy.clock import stamp, utc_now
 from proxy.errors import SettingsError
-from proxy.inforce import bundle_at, bundle_in_force
+from proxy.inforce import bundle_at, bundle_in_force, digest_in_force
 from proxy.replay import Held, Learned, Replay, held_datasets, runs_on
 from proxy.settings import Settings
 from proxy.store.queries import approvals, entries
@@ -29,6 +31,9 @@ __all__ = ["diff_command"]
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _DAYS = re.compile(r"([1-9][0-9]{0,3})d")
 _IN_FORCE = "ledger"
+_POLL_SECONDS = 1.0
+_POLL_EXAMPLES = 1_000
+"""How many exchanges are named of those that flip alike between two looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class _Compared:
     witnesses: Sequence[Witness]
     held: Sequence[Held]
     learned: Sequence[Learned]
+    last: int
+    """The place of the last exchange that was replayed."""
 
     @property
     def touched(self) -> dict[str, int]:
@@ -55,15 +62,22 @@ class _Compared:
 @click.argument("new", required=False)
 @click.option("--since", metavar="90d|DATE", help="Only exchanges called since then; else all.")
 @click.option("--on", "on", metavar="DATE", help="What day today is; else today.")
+@click.option(
+    "--follow",
+    "is_followed",
+    is_flag=True,
+    help="Go on with each new exchange until Ctrl-C: NEW beside the live policies, deciding nothing.",
+)
 @json_option
 @with_settings
-def diff_command(
+def diff_command(  # noqa: PLR0913 - one parameter for each option
     settings: Settings,
     *,
     old: str,
     new: str | None,
     since: str | None,
     on: str | None,
+    is_followed: bool,
     is_json: bool,
 ) -> None:
     """Replay what is on record through OLD and NEW, and list the verdicts that flip.
@@ -80,14 +94,71 @@ def diff_command(
         after = _bundle(settings, database, str(settings.directory) if new is None else new)
         note("replaying what is on record…")
         compared = _compare(settings, database, before, after, today, start)
-    lines = _json(before, after, compared) if is_json else None
-    if lines is not None:
-        for record in lines:
-            print_record(record, is_json=True)
-    else:
-        for line in _text(before, after, compared, today):
-            click.echo("".join(char if char.isprintable() else "�" for char in line))
-    click.get_current_context().exit(1 if compared.difference.flips else 0)
+        if is_json:
+            for record in _json(before, after, compared):
+                print_record(record, is_json=True)
+        else:
+            _print(_text(before, after, compared, today))
+        has_flips = bool(compared.difference.flips)
+        if is_followed:
+            live = _Live(database, before, after, compared.last, is_reread=old == _IN_FORCE)
+            note("following what comes; Ctrl-C ends it…")
+            has_flips |= live.follow(is_json=is_json)
+    click.get_current_context().exit(1 if has_flips else 0)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo("".join(char if char.isprintable() else "�" for char in line))
+
+
+class _Live:
+    """A candidate beside the live policies: each new exchange is put before both, and nothing is decided."""
+
+    def __init__(
+        self, database: Database, old: Bundle, new: Bundle, after: int, *, is_reread: bool
+    ) -> None:
+        self._database = database
+        self._old = old
+        self._new = new
+        self._after = after
+        self._is_reread = is_reread
+        """Whether the old side is whatever is in force, so that a reload is followed too."""
+
+    def follow(self, *, is_json: bool) -> bool:
+        """Print flips as exchanges end, until Ctrl-C; whether there was any.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        has_flips = False
+        with suppress(KeyboardInterrupt):
+            while True:
+                difference = self._next()
+                has_flips |= bool(difference.flips)
+                for flip in difference.flips:
+                    if is_json:
+                        print_record(_flip_record(flip), is_json=True)
+                    else:
+                        _print(_flip(flip, difference.edits))
+                sleep(_POLL_SECONDS)
+        return has_flips
+
+    def _next(self) -> Difference:
+        """What the exchanges that ended since show."""
+        if self._is_reread:
+            self._reread()
+        with self._database.read() as connection:
+            replay = Replay(connection, (), today=utc_now(), after=self._after)
+            found = diff(self._old, self._new, replay, examples=_POLL_EXAMPLES)
+        self._after = replay.last
+        return found
+
+    def _reread(self) -> None:
+        digest = digest_in_force(self._database)
+        if digest is not None and digest != self._old.digest:
+            note(f"the live policies are now {digest[:12]}")
+            self._old = bundle_at(self._database, digest)
 
 
 def _compare(
@@ -100,7 +171,8 @@ def _compare(
 ) -> _Compared:
     with database.read() as connection:
         held = held_datasets(connection, settings.datasets_directory)
-        found = diff(old, new, Replay(connection, held, today=today, since=since))
+        replay = Replay(connection, held, today=today, since=since)
+        found = diff(old, new, replay)
         touched = {name for flip in found.flips for name in flip.datasets}
         learned = runs_on(connection, (each for each in held if each.dataset in touched))
     return _Compared(
@@ -108,6 +180,7 @@ def _compare(
         witnesses=witnesses(old, new, found.edits, today),
         held=held,
         learned=learned,
+        last=replay.last,
     )
 
 
@@ -239,18 +312,7 @@ def _json(old: Bundle, new: Bundle, compared: _Compared) -> Iterator[dict[str, o
     for edit in difference.edits:
         yield {"kind": "edit", "of": edit.kind, "id": edit.id, "change": edit.change}
     for flip in difference.flips:
-        yield {
-            "kind": "flip",
-            "gate": flip.gate.value,
-            "before": flip.before.value,
-            "after": flip.after.value,
-            "count": flip.count,
-            "rules": list(flip.rules),
-            "grants": list(flip.grants),
-            "silent": [layer.value for layer in flip.silent],
-            "examples": list(flip.examples),
-            "datasets": dict(flip.datasets),
-        }
+        yield _flip_record(flip)
     touched = compared.touched
     for each in compared.held:
         if each.dataset in touched or each.problem:
@@ -284,6 +346,21 @@ def _json(old: Bundle, new: Bundle, compared: _Compared) -> Iterator[dict[str, o
         "exchanges": difference.exchanges,
         "verdicts": {gate.value: count for gate, count in difference.decisions.items()},
         "flips": sum(flip.count for flip in difference.flips),
+    }
+
+
+def _flip_record(flip: Flip) -> dict[str, object]:
+    return {
+        "kind": "flip",
+        "gate": flip.gate.value,
+        "before": flip.before.value,
+        "after": flip.after.value,
+        "count": flip.count,
+        "rules": list(flip.rules),
+        "grants": list(flip.grants),
+        "silent": [layer.value for layer in flip.silent],
+        "examples": list(flip.examples),
+        "datasets": dict(flip.datasets),
     }
 
 

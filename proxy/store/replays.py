@@ -71,9 +71,8 @@ def ended_after(
     )
 
 
-def ended(connection: Reading, *, since: str = "") -> Iterator[Ended]:
-    """All exchanges whose call was made at a stamp or later, in log order, read page by page."""
-    after = -1
+def ended(connection: Reading, *, since: str = "", after: int = -1) -> Iterator[Ended]:
+    """All exchanges behind a place whose call was made at a stamp or later, in log order, by pages."""
     while page := ended_after(connection, since=since, after=after):
         yield from page
         after = page[-1].seq

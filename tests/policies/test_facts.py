@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.facts import CATALOGUE, GATES, FactType, known_at, spec_of
+from policies.facts import CATALOGUE, GATES, FactType, known_at, mistyped, spec_of
 from policies.model import Fact, Gate
 
 EXAMPLES: dict[FactType, Fact] = {
@@ -67,3 +67,16 @@ def test_a_fact_is_known_from_its_gate_on() -> None:
     tokens = CATALOGUE["response.tokens"]
     assert [known_at(tokens, gate) for gate in GATES] == [False, True, True, True]
     assert all(known_at(CATALOGUE["route"], gate) for gate in GATES)
+
+
+def test_what_is_not_of_its_type_is_named() -> None:
+    """A choice outside its values counts too; names outside the catalogue are none of ours."""
+    facts: dict[str, Fact] = {
+        "request.tools": "yes",
+        "operation": "telepathy",
+        "counter.x": True,
+        "route": "acme",
+        "unheard.of": 1,
+    }
+    assert mistyped(facts) == ("counter.x", "operation", "request.tools")
+    assert mistyped({"request.tools": True, "counter.x": 1}) == ()

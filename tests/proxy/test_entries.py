@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from policies.decision import Decision, Moment
 from policies.engine import decide
@@ -101,6 +102,18 @@ def test_the_intent_says_who_calls_and_what_was_decided(entries: Entries) -> Non
     )
     assert (call.request, call.facts["student.purpose"]) == (SEALED.record, "classifier")
     assert (call.decision.gate, call.decision.verdict) == ("request", "permit")
+
+
+def test_a_fact_of_the_wrong_type_is_told_of(entries: Entries) -> None:
+    """It counts as unknown, so that a rule about it waits; its value, which may be text, is not logged."""
+    facts = FACTS | {"request.tools": "a secret?", "operation": "telepathy"}
+    with capture_logs() as logs:
+        entries.call(SEALED, facts, _decided(facts))
+        entries.call(SEALED, FACTS, _decided(FACTS))
+    (event,) = logs
+    assert (event["event"], event["exchange"]) == ("mistyped fact", entries.exchange)
+    assert event["facts"] == ("operation", "request.tools")
+    assert "a secret?" not in str(event)
 
 
 def test_a_student_nobody_declared_is_not_stamped(entries: Entries) -> None:

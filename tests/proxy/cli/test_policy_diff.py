@@ -145,6 +145,38 @@ def test_only_what_was_called_since_is_replayed(here: Workshop) -> None:
     assert found["summary"][0]["exchanges"] == 0
 
 
+def test_a_candidate_runs_beside_the_live_policies(
+    here: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each exchange that ends meanwhile is put before both, and a reload of the live side is followed."""
+    live = next(entry.bundle for entry in here.entries() if isinstance(entry, PolicyEntry))
+    candidate = tmp_path / "candidate"
+    shutil.copytree(here.directory / "policies", candidate / "policies")
+    change(candidate)
+    looks = iter(("ask", "change and ask", "interrupt"))
+
+    def look(_: float) -> None:
+        match next(looks):
+            case "interrupt":
+                raise KeyboardInterrupt
+            case "change and ask":
+                change(here.directory)
+        here.ask(Asked())
+
+    monkeypatch.setattr("proxy.cli.policy_diff.sleep", look)
+    result = here.inbond("policy", "diff", "ledger", candidate, "--follow", "--json")
+    assert result.exit_code == 1, result.stderr
+    printed = [json.loads(line) for line in result.stdout.splitlines()]
+    at = next(number for number, one in enumerate(printed) if one["kind"] == "summary")
+    exchanges = [entry.id for entry in here.entries() if entry.kind == "exchange"]
+    assert printed[at]["old"] == live
+    assert [(one["gate"], one["examples"]) for one in printed[at + 1 :]] == [
+        ("dataset", [exchanges[1]]),
+        ("response", [exchanges[1]]),
+    ]
+    assert "the live policies are now" in result.stderr
+
+
 def test_today_may_be_another_day(here: Workshop) -> None:
     """A rule that starts to hold next year shows with `--on`, and on today's clock alone."""
     change(here.directory, OLD, f"in_force: {{from: 2027-01-01}}\n    {NEW}")
