@@ -77,6 +77,7 @@ CLIENTS: Mapping[str, SdkClient] = MappingProxyType(
         "litellm": _python("litellm", "openai.chat"),
         "boto3": SdkClient(distribution="boto3", wire_format="bedrock.converse", modes=("sync",)),
         "langchain-openai": _python("langchain-openai", "openai.chat"),
+        "instructor": _python("instructor", "openai.chat"),
         "llm": _python("llm", "openai.chat"),
         "pydantic-ai": SdkClient(
             distribution="pydantic-ai-slim", wire_format="openai.chat", modes=("async",)

@@ -38,6 +38,7 @@ SYNC: Mapping[str, Callable[[Ask], Said]] = MappingProxyType(
         "boto3": own.bedrock,
         "curl": curl.chat,
         "langchain-openai": libraries.langchain,
+        "instructor": libraries.instructor,
         "llm": libraries.llm,
     }
 )
@@ -53,6 +54,7 @@ ASYNC: Mapping[str, Callable[[Ask], Awaitable[Said]]] = MappingProxyType(
         "google-genai": own.async_gemini,
         "cohere": own.async_cohere,
         "langchain-openai": libraries.async_langchain,
+        "instructor": libraries.async_instructor,
         "llm": libraries.async_llm,
         "pydantic-ai": libraries.async_pydantic_ai,
         "distilabel": libraries.async_distilabel,

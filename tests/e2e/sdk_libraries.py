@@ -1,4 +1,4 @@
-"""Calls by the libraries that people build on: LangChain, LLM, Pydantic AI and distilabel."""
+"""Calls by the libraries that people build on: LangChain, Instructor, LLM, Pydantic AI, distilabel."""
 
 import os
 from typing import Any
@@ -7,9 +7,11 @@ from tests.e2e.sdk_asking import TOOL, Ask, Said, arguments
 
 __all__ = [
     "async_distilabel",
+    "async_instructor",
     "async_langchain",
     "async_llm",
     "async_pydantic_ai",
+    "instructor",
     "langchain",
     "llm",
 ]
@@ -46,6 +48,60 @@ async def async_langchain(ask: Ask) -> Said:
     if ask.is_streamed:
         return Said(text="".join([piece.content async for piece in model.astream(ask.prompt)]))
     return _message(await model.ainvoke(ask.prompt))
+
+
+def _shape() -> Any:
+    """The model that Instructor is to fill: its name is the tool's."""
+    from pydantic import create_model
+
+    return create_model("weather", city=(str, ...))
+
+
+def _instructor(ask: Ask, prefix: str) -> Any:
+    import instructor as module
+    import openai
+
+    make = getattr(openai, f"{prefix}OpenAI")
+    url = f"{ask.base}/v1"
+    client = make(api_key=ask.key, base_url=url, max_retries=ask.tries, timeout=_BOUND_S)
+    return module.from_openai(client)
+
+
+def _asked(ask: Ask) -> dict[str, Any]:
+    shape = _shape() if ask.kind == "tools" else None
+    return {
+        "model": ask.model,
+        "messages": ask.messages,
+        "max_tokens": 64,
+        "stream": ask.is_streamed,
+        "response_model": shape,
+    }
+
+
+def _filled(made: Any) -> Said:
+    if hasattr(made, "city"):
+        return Said(tools=[("weather", arguments({"city": made.city}))])
+    return Said(text=made.choices[0].message.content)
+
+
+def _words(event: Any) -> str:
+    return "".join(choice.delta.content or "" for choice in event.choices)
+
+
+def instructor(ask: Ask) -> Said:
+    """A chat by Instructor; where tools are offered, an object that it fills."""
+    made = _instructor(ask, "").chat.completions.create(**_asked(ask))
+    if ask.is_streamed:
+        return Said(text="".join(_words(event) for event in made))
+    return _filled(made)
+
+
+async def async_instructor(ask: Ask) -> Said:
+    """A chat by Instructor, asynchronously."""
+    made = await _instructor(ask, "Async").chat.completions.create(**_asked(ask))
+    if ask.is_streamed:
+        return Said(text="".join([_words(event) async for event in made]))
+    return _filled(made)
 
 
 def _llm_model(ask: Ask, name: str) -> Any:
