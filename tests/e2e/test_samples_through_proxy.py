@@ -4,12 +4,19 @@ Cases exist where the files do.
 """
 
 import asyncio
+import gzip
 import random
+import zlib
+from collections.abc import Callable, Mapping
+from itertools import cycle
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+import brotli
 import pytest
+import zstandard
 
 from proxy.exchange import Answer, Choice, Exchange, Request, TeacherError, ToolCall, Usage
 from tests.e2e.caller import Caller
@@ -20,6 +27,15 @@ from tests.proxy.wire.test_samples import SAMPLES, _bytes, reading, wanted
 
 pytestmark = pytest.mark.slow
 
+CODINGS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
+    {
+        "gzip": lambda body: gzip.compress(body, mtime=0),
+        "br": brotli.compress,
+        "zstd": zstandard.ZstdCompressor().compress,
+        "deflate": zlib.compress,
+    }
+)
+"""The codings of RFC 9110 §8.4.1, RFC 7932 and RFC 8878 that clients of teachers ask for."""
 _OF_THE_CONNECTION = frozenset(
     {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 )
@@ -30,11 +46,13 @@ def _headers(headers: list[list[str]]) -> list[str]:
     return [f"{name}: {value}" for name, value in headers if name.lower() not in _OF_THE_CONNECTION]
 
 
-def _replay(sample: dict[str, Any]) -> Script:
+def _replay(replay: "_Replay") -> Script:
     """The recorded answer, framed as it was and cut at random."""
-    response, body = sample["response"], _bytes(sample["response"]["body"])
+    response, body = replay.sample["response"], replay.wire
     is_chunked = "transfer-encoding" in {name.lower() for name, _ in response["headers"]}
     framing = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
+    if replay.coding:
+        framing += f"\r\nContent-Encoding: {replay.coding}"
     lines = [f"HTTP/1.1 {response['status']} Recorded", *_headers(response["headers"]), framing]
     pieces = _cut(body)
     start = "\r\n".join([*lines, "", ""]).encode()
@@ -85,12 +103,20 @@ def _choice(choice: dict[str, Any]) -> Choice:
 
 
 class _Replay:
-    """One recording, sent through by one mode; its case is a header, since its body is given."""
+    """One recording, sent through by one mode; its case is a header, since its body is given.
 
-    def __init__(self, name: str, *, is_proxied: bool) -> None:
+    A `coding` compresses the answer, where the recording has none of its own.
+    """
+
+    def __init__(self, name: str, *, is_proxied: bool, coding: str = "") -> None:
         self.case = f"{name}-{'tunnel' if is_proxied else 'base'}"
         self.sample = SAMPLES[name]
         self.is_proxied = is_proxied
+        body = _bytes(self.sample["response"]["body"])
+        coded = {name.lower() for name, _ in self.sample["response"]["headers"]}
+        self.coding = "" if "content-encoding" in coded else coding
+        self.wire = CODINGS[self.coding](body) if self.coding else body
+        """The answer's bytes as the teacher sends them."""
         self.got = b""
         self.status = 0
         self.exchange = ""
@@ -114,11 +140,14 @@ async def test_recordings_pass_unchanged_and_are_read_rightly(
     template: Path, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     """Bytes are the same on both sides both ways, and the stored reading is the expected one."""
-    replays = [_Replay(name, is_proxied=via) for name in SAMPLES for via in (False, True)]
+    plain = [_Replay(name, is_proxied=False) for name in SAMPLES]
+    codings = zip(SAMPLES, cycle(CODINGS), strict=False)
+    coded = [_Replay(name, is_proxied=True, coding=coding) for name, coding in codings]
+    replays = [*plain, *coded]
     by_case = {replay.case: replay for replay in replays}
 
     async with teachers() as stage:
-        stage.otherwise = lambda seen: _replay(by_case[seen.header("x-case") or ""].sample)
+        stage.otherwise = lambda seen: _replay(by_case[seen.header("x-case") or ""])
         workspace = Workspace.copy(template, tmp_path / "workspace", **stage.settings)
         async with workspace.running(), asyncio.TaskGroup() as group:
             for replay in replays:
@@ -129,7 +158,7 @@ async def test_recordings_pass_unchanged_and_are_read_rightly(
         with subtests.test(replay.case):
             sample, record = replay.sample, records[replay.exchange]
             assert _seen(stage, replay.case).body == _bytes(sample["request"]["body"])
-            assert replay.got == _bytes(sample["response"]["body"])
+            assert replay.got == replay.wire
             assert replay.status == sample["response"]["status"]
             assert record.body == _bytes(sample["request"]["body"])
             assert reading(_rebuilt(record)) == wanted(sample)
