@@ -49,6 +49,15 @@ _ADVICE: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "/tuningJobs",
             "/tuningJobs/*",
         ),
+        "an agent asks models and tools inside of AWS, where nobody records what they are asked; call the "
+        "model itself by `converse`, and give it the tools": (
+            "/agents/*",
+            "/agents/*/agentAliases/*/sessions/*/text",
+            "/flows/*/aliases/*",
+            "/knowledgebases/*/retrieve",
+            "/retrieveAndGenerate",
+            "/retrieveAndGenerateStream",
+        ),
         "what an evaluation asks and is answered stays with the provider; send each request alone": (
             "/evals",
             "/evals/*",

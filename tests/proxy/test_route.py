@@ -117,12 +117,20 @@ def test_unknown_hosts_are_unlisted() -> None:
     assert found == Unlisted(host="example.org", port=8443, path="/../x")
 
 
-def test_uncovered_paths_name_their_entry() -> None:
+@pytest.mark.parametrize(
+    ("host", "target", "entry"),
+    [
+        ("api.openai.com", "/v1/organization/users", "openai-api"),
+        ("bedrock-agent-runtime.us-east-1.amazonaws.com", "/retrieveAndGenerate", "aws-bedrock"),
+    ],
+)
+def test_uncovered_paths_name_their_entry(host: str, target: str, entry: str) -> None:
     """A registered host with a path outside the contract says whose it is, so it can be refused."""
-    found = REGISTRY.route(host="api.openai.com", port=443, target="/v1/organization/users")
+    registry = read_registry(files("proxy").joinpath("providers.yaml").read_text)
+    found = registry.route(host=host, port=443, target=target)
     assert isinstance(found, Unlisted)
     assert found.entry is not None
-    assert found.entry.id == "openai-api"
+    assert found.entry.id == entry
 
 
 def test_registered_hosts_on_other_ports_are_refused() -> None:

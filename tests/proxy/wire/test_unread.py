@@ -19,6 +19,9 @@ from proxy.wire.unread import advice_for
         ("/v1/files/f1/content", "files of this host are not read"),
         ("/v1/fine_tuning/jobs/j1/events", "train a student of your own"),
         ("/v1beta/tunedModels", "train a student of your own"),
+        ("/agents/A1/agentAliases/B2/sessions/s/text", "call the model itself by `converse`"),
+        ("/knowledgebases/K1/retrieve", "call the model itself by `converse`"),
+        ("/retrieveAndGenerateStream", "call the model itself by `converse`"),
         ("/v1/evals/e1/runs/r1/output_items", "stays with the provider"),
     ],
 )
