@@ -1,14 +1,22 @@
 """Signing the log's checkpoints, and refusing a database that does not extend the last one."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
 from proxy.errors import ForkError, LedgerError, ProofError
-from proxy.ledger.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
+from proxy.ledger.checkpoint import (
+    Checkpoint,
+    NoteSigner,
+    Verifier,
+    open_checkpoint,
+    sign_checkpoint,
+)
+from proxy.ledger.handover import follow
 from proxy.ledger.merkle import Frontier, root_at
+from proxy.store.anchors import handovers
+from proxy.store.durable import replace_durably
 from proxy.store.log import Log
 from proxy.store.queries import checkpoint_at, head, last_checkpoint, node_reader
 from proxy.store.session import STORAGE, RuleBrokenError
@@ -16,7 +24,6 @@ from proxy.store.tables import CheckpointRow
 
 __all__ = ["Signer"]
 
-_MODE = 0o600
 _RESTORED = (
     "put the right database back (a backup or a copy of this log took its place); what was signed"
     " before cannot be signed again differently"
@@ -36,10 +43,15 @@ class Signer:
     of the database shows against it (design §6).
     """
 
-    def __init__(self, log: Log, key: LogKey, last_path: Path) -> None:
+    def __init__(self, log: Log, key: NoteSigner, last_path: Path) -> None:
         self._log = log
         self._key = key
         self._path = last_path
+
+    @property
+    def verifier(self) -> Verifier:
+        """The public half of the key that signs."""
+        return self._key.verifier
 
     def check(self) -> None:
         """Let the log append, once its database is shown to extend the last checkpoint.
@@ -66,13 +78,21 @@ class Signer:
             with self._log.database.read() as connection:
                 frontier = head(connection)
                 signed = self._last_shown(connection, frontier)
-            if signed is None or signed.checkpoint.size != frontier.size:
-                signed = self._sign(frontier)
+            if signed is not None and signed.checkpoint.size == frontier.size:
+                self._keep(signed)
+                return signed.note
+        # A key that is kept elsewhere may take its time: others append meanwhile.
+        fresh = self._sign(frontier)
+        with self._log.exclusive():
+            with self._log.database.read() as connection:
+                newer = self._last_shown(connection, head(connection))
+            if newer is None or newer.checkpoint.size < fresh.checkpoint.size:
                 # INVARIANT: no note leaves, not even into the database, before it is remembered
                 # outside of it.
-                self._remember(signed.note)
-            self._keep(signed)
-            return signed.note
+                self._remember(fresh.note)
+                newer = fresh
+            self._keep(newer)
+            return newer.note
 
     def _sign(self, frontier: Frontier) -> _Signed:
         name, root = self._key.name, frontier.root()
@@ -81,7 +101,7 @@ class Signer:
 
     def _last_shown(self, connection: Connection, frontier: Frontier) -> _Signed | None:
         """The last checkpoint, if this database extends it; None before the first."""
-        last = self._last()
+        last = self._last(connection)
         if last is None:
             self._refuse_forgetting(connection)
             return None
@@ -118,7 +138,7 @@ class Signer:
                 help="put the file back from where the key's backup lies",
             )
 
-    def _last(self) -> _Signed | None:
+    def _last(self, connection: Connection) -> _Signed | None:
         try:
             note = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -130,13 +150,28 @@ class Signer:
                 help="make the file readable, or put it back from where the key's backup lies",
             ) from error
         try:
-            return _Signed(note, open_checkpoint(note, self._key.verifier))
+            return _Signed(note, self._open(note, connection))
         except ProofError as error:
             raise ForkError(
                 f"the last checkpoint beside the key is not this log's: {error.message}",
                 where=str(self._path),
-                help="key, checkpoint and database belong together: put back what was there before",
+                help="key, checkpoint and database belong together: put back what was there before;"
+                " after `inbond key rotate log`, start whatever still runs with the old key again",
             ) from error
+
+    def _open(self, note: str, connection: Connection) -> Checkpoint:
+        """The checkpoint of a note that our key signed, or one that handed the log over to it."""
+        try:
+            return open_checkpoint(note, self._key.verifier)
+        except ProofError as error:
+            if error.code != "unsigned":
+                raise
+            for retired in follow(self._key.verifier, handovers(connection).values()).retired:
+                try:
+                    return open_checkpoint(note, retired)
+                except ProofError:
+                    continue
+            raise
 
     def _keep(self, signed: _Signed) -> None:
         """Keep the note in the database too, if a crash did not let us before."""
@@ -154,11 +189,8 @@ class Signer:
 
     def _remember(self, note: str) -> None:
         """Replace the file by one rename: after a crash it holds the old note or the new one."""
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            _write_durably(fresh, note.encode())
-            fresh.replace(self._path)
-            _sync_folder(self._path.parent)
+            replace_durably(self._path, note.encode())
         except OSError as error:
             raise LedgerError(
                 f"the checkpoint cannot be written: {(error.strerror or 'unknown error').lower()}",
@@ -166,19 +198,3 @@ class Signer:
                 help="make the folder of the key writable for the user who runs inbond",
                 code=STORAGE,
             ) from error
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

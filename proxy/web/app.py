@@ -14,7 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from proxy.web.metrics import MEDIA_TYPE, metrics_text
 from proxy.web.problems import Problem, install_problems, problem_response
 
-__all__ = ["CheckpointReport", "CountedReport", "FindingReport", "StatusReport", "create_app"]
+__all__ = [
+    "AnchorReport",
+    "CheckpointReport",
+    "CountedReport",
+    "FindingReport",
+    "StatusReport",
+    "create_app",
+]
 
 _LOG = structlog.get_logger("inbond.console")
 
@@ -59,6 +66,20 @@ class CountedReport(_Report):
     """How much more until the rule's test turns; 0 once it has."""
 
 
+class AnchorReport(_Report):
+    """How it stands with one place that is told of checkpoints."""
+
+    kind: str
+    name: str
+    size: int
+    """That it confirmed last; -1 before the first."""
+    at: str | None = None
+    problem: str | None = None
+    """Why it confirmed nothing newer."""
+    next_at: str | None = None
+    """When it is asked again."""
+
+
 class StatusReport(_Report):
     """How the installation stands; it is well where `problems` is empty."""
 
@@ -77,6 +98,7 @@ class StatusReport(_Report):
     """Requests and tunnels that passed to unlisted hosts, by host, since the workers started."""
     counted: tuple[CountedReport, ...] = ()
     """For each limit that rules set on a counter, the nearest of those who called last."""
+    anchors: tuple[AnchorReport, ...] = ()
     problems: tuple[str, ...] = ()
     """What keeps the installation from working, a sentence each."""
 

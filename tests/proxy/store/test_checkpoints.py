@@ -169,3 +169,28 @@ def test_two_processes_worth_of_signers_agree(tmp_path: Path) -> None:
     assert second.signer.sign() == first.signer.sign() != note
     first.database.close()
     second.database.close()
+
+
+class _Slow:
+    """A key kept elsewhere: while it signs, others append and sign."""
+
+    name, verifier = ORIGIN, KEY.verifier
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def sign(self, text: str) -> bytes:
+        """The signature, after the log went on."""
+        self._ledger.log.append([admin()])
+        self._ledger.signer.sign()
+        return KEY.sign(text)
+
+
+def test_a_slow_key_holds_nobody_up_and_never_goes_back(ledger: Ledger) -> None:
+    """Others append and sign while a key elsewhere takes its time; the newer note stays the last."""
+    ledger.log.append([admin()])
+    path = ledger.folder / "last.checkpoint"
+    note = Signer(ledger.log, _Slow(ledger), path).sign()
+    assert open_checkpoint(note, KEY.verifier).size == 2
+    assert path.read_text(encoding="utf-8") == note
+    assert _notes(ledger) == [2]

@@ -73,6 +73,7 @@ async def test_status_is_the_report() -> None:
         "findings": [],
         "passed": {},
         "counted": [],
+        "anchors": [],
         "problems": [],
     }
 
