@@ -5,7 +5,7 @@ Readers hand out hashes by *tile level*, as C2SP tlog-tiles and the store keep t
 leaf hashes, level 1 the roots of every 256 leaves, level 2 of every 65,536, and so on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import batched
@@ -24,6 +24,7 @@ __all__ = [
     "leaf_hash",
     "leaf_reader",
     "node_hash",
+    "peaks_of",
     "root_at",
     "root_of",
     "verify_consistency",
@@ -104,6 +105,17 @@ class Frontier:
         frontier = Frontier(size=size, peaks=tuple(peaks))
         return Growth(frontier=frontier, finished=tuple(finished))
 
+    def add(self, subtrees: Iterable[tuple[int, bytes]]) -> "Frontier":
+        """The frontier after complete subtrees, each by its height and root, as `peaks_of` cuts them."""
+        size, peaks = self.size, list(self.peaks)
+        for height, root in subtrees:
+            peak, level = root, height
+            while size >> level & 1:
+                peak, level = node_hash(peaks.pop(), peak), level + 1
+            peaks.append(peak)
+            size += 1 << height
+        return Frontier(size=size, peaks=tuple(peaks))
+
     def root(self) -> bytes:
         """The root of the tree."""
         return _fold(self.peaks) if self.peaks else EMPTY_ROOT
@@ -134,6 +146,18 @@ class Growth:
 
     frontier: Frontier
     finished: tuple[Subtree, ...]
+
+
+def peaks_of(start: int, hashes: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """The complete subtrees that leaf hashes from place `start` on are cut into: height and root."""
+    found, at, end = list[tuple[int, bytes]](), 0, len(hashes)
+    while at < end:
+        place = start + at
+        fits = (end - at).bit_length() - 1
+        height = min(fits, (place & -place).bit_length() - 1) if place else fits
+        found.append((height, root_of(hashes[at : at + (1 << height)])))
+        at += 1 << height
+    return found
 
 
 def leaf_reader(hashes: Sequence[bytes]) -> NodeReader:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from proxy.errors import BundleError
-from proxy.ledger.canonical import Json, canonical
-from proxy.ledger.merkle import leaf_hash, root_of
+from proxy.ledger.canonical import Json
 
 __all__ = [
     "TABLES",
@@ -22,7 +21,6 @@ __all__ = [
     "Table",
     "Tabulator",
     "from_parquet",
-    "is_table",
     "parquet_rows",
     "tables_of",
     "to_parquet",
@@ -268,30 +266,6 @@ def _part(leaf: Leaf, name: str) -> dict[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def is_table(data: bytes, name: str, leaves: Iterable[tuple[int, Leaf]], root: Json) -> bool:
-    """Whether a Parquet file has the rows that leaves give, if they give it, and a root if there is one.
-
-    Raises:
-        BundleError: the bytes are no Parquet file, or an exchange stands without its call before it.
-        CanonicalError: a row has no canonical form.
-        ImportError: pyarrow is not installed.
-    """
-    expected = _rows_of(name, leaves)
-    hashes: list[bytes] = []
-    for row in parquet_rows(data):
-        if name in TABLES and next(expected, None) != row:
-            return False
-        if root is not None:
-            hashes.append(leaf_hash(canonical(row)))
-    return next(expected, None) is None and (root is None or root_of(hashes).hex() == root)
-
-
-def _rows_of(name: str, leaves: Iterable[tuple[int, Leaf]]) -> Iterator[dict[str, Json]]:
-    tabulator = Tabulator()
-    for seq, leaf in leaves:
-        yield from (row for table, row in tabulator.rows(seq, leaf) if table == name)
-
-
 def to_parquet(table: Table) -> bytes:
     """The table as a Parquet file, zstd-compressed. Its bytes change with pyarrow's version."""
     sink = io.BytesIO()
@@ -360,7 +334,7 @@ def parquet_rows(data: bytes) -> Iterator[dict[str, object]]:
         # Without pyarrow's own threads: one that lives at the end of the process can abort it.
         for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(_BATCH, use_threads=False):
             yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise BundleError(
             "the file is not a Parquet table", help="get the bundle again: it is damaged"
         ) from error

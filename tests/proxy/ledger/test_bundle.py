@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from proxy.errors import BundleError
 from proxy.ledger.bundle import (
+    LedgerEntry,
     OpenBundle,
     entries_digest,
+    entry_line,
     openings_digest,
     read_bundle,
     write_bundle,
@@ -26,6 +28,13 @@ from tests.proxy.ledger.sample import EXPORT_KEY, VKEY, audit_case, dataset_case
 
 DATASET = dataset_case()
 AUDIT = audit_case()
+
+
+@given(text=st.text(st.characters(codec="utf-8"), max_size=40), seq=st.integers(0, 2**53 - 1))
+def test_a_line_of_an_entry_is_canonical(text: str, seq: int) -> None:
+    """However it is written, a line is the canonical bytes of place and leaf."""
+    line = canonical({"seq": seq, "leaf": text}) + b"\n"
+    assert entry_line(LedgerEntry(seq, text.encode())) == line
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from proxy.ledger.merkle import (
     leaf_hash,
     leaf_reader,
     node_hash,
+    peaks_of,
     root_at,
     root_of,
     verify_consistency,
@@ -244,6 +245,15 @@ def test_finished_subtrees_are_named() -> None:
     assert places == [*((1, index) for index in range(256)), (2, 0), (1, 256)]
     for subtree in growth.finished:
         assert [subtree.hash] == list(read(subtree.level, subtree.index, 1))
+
+
+@given(cuts=st.lists(st.integers(0, SIZE), max_size=5).map(sorted))
+def test_a_tree_grows_by_parts(cuts: list[int]) -> None:
+    """However leaf hashes are cut into parts, the subtrees of the parts make the same frontier."""
+    frontier = Frontier()
+    for start, end in zip([0, *cuts], [*cuts, SIZE], strict=True):
+        frontier = frontier.add(peaks_of(start, LEAVES[start:end]))
+    assert frontier == Frontier().extend(LEAVES)
 
 
 @given(size=st.integers(0, SIZE))
