@@ -234,6 +234,7 @@ def row_of(entry: LedgerEntry, exchange: str, choice: int) -> ExampleRow:
         tools=texts.tools,
         completion=texts.completion,
         logprobs=texts.logprobs,
+        sampling=texts.sampling,
         terms=(TERMS_DIGEST,),
         grants=(GRANT_DIGEST,),
         bundle=BUNDLE,

@@ -15,6 +15,7 @@ def test_the_guide_names_other_peoples_tools(kind: Literal["audit", "dataset"]) 
     for tool in ("inbond audit verify", "sumdb/note", "openssl dgst", "model_signing verify"):
         assert tool in text
     assert ("dataset/examples.parquet" in text) == (kind == "dataset")
+    assert ("bom/cyclonedx.json" in text) == (kind == "audit")
 
 
 def test_the_page_escapes_what_it_shows() -> None:
