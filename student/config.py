@@ -9,8 +9,9 @@ from typing import Literal
 
 from student import digest
 from student.errors import ConfigError
+from student.objective import Objective, objective_of
 
-__all__ = ["Config", "Length", "Order", "Source"]
+__all__ = ["Config", "Length", "Order", "Reasoning", "Source"]
 
 
 class Length(StrEnum):
@@ -22,6 +23,13 @@ class Length(StrEnum):
     REFUSE = "refuse"
     DROP = "drop"
     TRUNCATE = "truncate"
+
+
+class Reasoning(StrEnum):
+    """What becomes of what a teacher thought before its answer, where the wire carried it."""
+
+    DROP = "drop"
+    KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +63,18 @@ class Config:
     """The gradient's 2-norm is clipped to this."""
     seed: int = 0
     length: Length = Length.REFUSE
+    reasoning: Reasoning = Reasoning.DROP
+    """Kept, it is learned with the answer, as `reasoning_content` of the chat template."""
+    kl_share: float = 0.5
+    """Share of the KL to the teacher's likeliest tokens in the loss of a token they are known of."""
+    kl_shares: str = ""
+    """Other shares, with commas: `MODEL=0.8`, `@0.7=0.2`, `MODEL@0=0`; the first that fits counts."""
+    teacher_tokenizers: str = ""
+    """`MODEL=FOLDER`, with commas; log-probabilities of other teachers are not learned."""
+    raw_logprobs: str = ""
+    """Models, with commas, that state log-probabilities from before the temperature."""
+    scaled_logprobs: str = ""
+    """Models, with commas, that state them from after it; of others, only temperature 1 is learned."""
     held_out_share: float = 0.05
     """Share of the exchanges kept out of training; at least one where there are two."""
     snapshot_steps: int = 50
@@ -64,6 +84,14 @@ class Config:
     """Steps between measurements on what is held out; before the first and after the last always."""
     head_chunk: int = 1024
     """Supervised positions whose logits exist at the same time."""
+    lora_rank: int = 0
+    """Rank of low-rank adapters that learn in place of the weights; 0 lets all weights learn."""
+    lora_alpha: float = 16.0
+    """An adapter counts `lora_alpha / lora_rank` times."""
+    lora_dropout: float = 0.0
+    """Share of what an adapter sees that is left out by chance in each pass."""
+    lora_targets: str = "all-linear"
+    """Names of the linear layers with an adapter, with commas; `all-linear` spares the head alone."""
     probe_tolerance: float = 1e-3
     """Nats by which a row packed may differ from the same row alone."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -74,8 +102,16 @@ class Config:
         for name in ("epochs", "batch_tokens", "row_tokens", "snapshot_steps", "keep_snapshots",
                      "measure_steps", "head_chunk", "learning_rate", "clip_norm", "epsilon"):  # fmt: skip
             self._refuse_unless(name, above_zero=True)
-        for name in ("warmup_share", "final_share", "held_out_share", "beta1", "beta2"):
+        for name in ("warmup_share", "final_share", "held_out_share", "beta1", "beta2",
+                     "lora_dropout"):  # fmt: skip
             self._refuse_unless(name, above_zero=False)
+        if self.lora_rank < 0 or not self.lora_alpha > 0:
+            raise ConfigError(
+                f"`lora_rank` is `{self.lora_rank}` and `lora_alpha` is `{self.lora_alpha}`",
+                help="give a rank of 0 for no adapter or more, and more than 0 as `lora_alpha`",
+                where="lora_rank",
+            )
+        self.objective()
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"`steps` is `{self.steps}`", help="give at least 1", where="steps")
         if self.row_tokens > self.batch_tokens:
@@ -108,6 +144,20 @@ class Config:
         fitting: Literal["fp32", "bf16"] = "bf16" if device == "cuda" else "fp32"
         compute = self.compute if self.compute != "auto" else fitting
         return replace(self, device=device, compute=compute)
+
+    def objective(self) -> Objective:
+        """What the teachers' log-probabilities count.
+
+        Raises:
+            ConfigError: a knob about them cannot be read.
+        """
+        return objective_of(
+            kl_share=self.kl_share,
+            kl_shares=self.kl_shares,
+            teacher_tokenizers=self.teacher_tokenizers,
+            raw_logprobs=self.raw_logprobs,
+            scaled_logprobs=self.scaled_logprobs,
+        )
 
     def document(self) -> dict[str, int | float | str | None]:
         """The knobs as plain values, for records and snapshots."""

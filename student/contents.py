@@ -1,13 +1,15 @@
-"""What is in a student: its teachers, licences, clauses and counts, from the record of its run."""
+"""What is in a student: its teachers, licences, clauses and examples, from the record of its run."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from student.record import verify_record
+from student.record import Verified, verify_record
+from student.roll import ROLL_FILE, RollLine, read_roll
 
-__all__ = ["Contents", "contents"]
+__all__ = ["Contents", "contents", "contents_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +18,17 @@ class Contents:
 
     run: str
     student: str
+    started_at: str
     base: str
     base_licence: str | None
     datasets: tuple[Mapping[str, Any], ...]
+    """Root, weight, terms, grants, and what its gate left out, of each (`student.record`)."""
     teachings: tuple[Mapping[str, Any], ...]
     """Who taught how many examples, under which clauses, grants and duties."""
     counts: Mapping[str, int]
     """Examples kept, truncated, cut and left out by reason."""
+    roll: tuple[RollLine, ...]
+    """Every example of the datasets, and what became of it."""
     steps: int
     planned: int
     first_loss: float | None
@@ -39,6 +45,11 @@ class Contents:
     is_pinned: bool
     unsigned: int
 
+    @property
+    def fates(self) -> Mapping[str, int]:
+        """How many examples were learned from, held out and left out."""
+        return dict(sorted(Counter(str(line.fate) for line in self.roll).items()))
+
 
 def contents(folder: Path, vkey: str | None) -> Contents:
     """What is in the student of a run directory, after its record was verified.
@@ -46,7 +57,15 @@ def contents(folder: Path, vkey: str | None) -> Contents:
     Raises:
         RecordError: the record is not what it says.
     """
-    verified = verify_record(folder, vkey)
+    return contents_of(verify_record(folder, vkey), folder)
+
+
+def contents_of(verified: Verified, folder: Path) -> Contents:
+    """What is in the student of a run directory whose record was verified.
+
+    Raises:
+        RecordError: the roll cannot be read.
+    """
     header = verified.header
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for line in verified.lines:
@@ -56,11 +75,13 @@ def contents(folder: Path, vkey: str | None) -> Contents:
     return Contents(
         run=header["run"],
         student=header["student"],
+        started_at=header["started_at"],
         base=header["base"]["origin"],
         base_licence=header["base"]["licence"],
         datasets=tuple(header["datasets"]),
         teachings=tuple(header["teachings"]),
         counts=header["counts"],
+        roll=read_roll((folder / ROLL_FILE).read_bytes()),
         steps=steps[-1]["step"] if steps else 0,
         planned=header["steps"],
         first_loss=steps[0]["loss"] if steps else None,

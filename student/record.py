@@ -3,6 +3,7 @@
 A run directory holds:
 
 - `run.json`: all that is fixed when the run starts (`Header`);
+- `examples.jsonl`: every example and what became of it (`student.roll`); its digest is in `run.json`;
 - `steps.jsonl`: one JSON object a line, each with `prev`, the sha256 (hex) of the line before; the
   first line's `prev` is the digest of `run.json`. So the last line's digest, the *head*, stands for
   everything;
@@ -24,13 +25,16 @@ from proxy.ledger.checkpoint import Checkpoint, LogKey, Verifier, open_checkpoin
 from student import digest
 from student.errors import RecordError
 from student.intake import Admitted, Teaching
+from student.roll import ROLL_FILE
 
 __all__ = [
+    "ADAPTER_FOLDER",
     "MODEL_FOLDER",
     "SNAPSHOT_FOLDER",
     "STATE_FILE",
     "DatasetRef",
     "Header",
+    "Json",
     "Line",
     "Record",
     "Verified",
@@ -40,10 +44,13 @@ __all__ = [
 
 type Json = bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None
 
+ADAPTER_FOLDER = "adapter"
 MODEL_FOLDER = "model"
 SNAPSHOT_FOLDER = "snapshots"
 STATE_FILE = "state.json"
 """The file whose digest stands for a snapshot."""
+_WRITTEN = {"adapter": (ADAPTER_FOLDER, "files"), "finished": (MODEL_FOLDER, "weights")}
+"""The folder of the files that a line names, and where it names them."""
 _HEADER = "run.json"
 _LINES = "steps.jsonl"
 _NOTE = "record.note"
@@ -59,19 +66,37 @@ class DatasetRef:
     dataset: str
     vkey: str
     policy_bundle: str
+    terms: tuple[str, ...]
+    """sha256 (hex) of every source of terms that its decisions rest on."""
+    grants: tuple[str, ...]
+    declaration: str | None
+    """sha256 (hex) of the text that declares the student in its policies."""
     valid_until: str
     examples: int
+    weight: float
+    """How often each of its examples was learned in an epoch."""
+    left_out: Mapping[str, int]
+    """Exchanges that its gate considered and left out, by reason."""
 
     @classmethod
-    def of(cls, admitted: Admitted) -> "DatasetRef":
+    def of(cls, admitted: Admitted, weight: float) -> "DatasetRef":
         """The reference to a proven dataset."""
         return cls(
             root=admitted.root,
             dataset=admitted.dataset,
             vkey=admitted.vkey,
             policy_bundle=admitted.policy_bundle,
+            terms=admitted.terms,
+            grants=admitted.grants,
+            declaration=(
+                None
+                if admitted.declaration is None
+                else digest.of_bytes(admitted.declaration.encode())
+            ),
             valid_until=admitted.valid_until,
             examples=len(admitted.examples),
+            weight=weight,
+            left_out=admitted.left_out,
         )
 
 
@@ -93,11 +118,12 @@ class Header:
     """Digest of the tokens made of the dataset."""
     counts: Mapping[str, int]
     """Examples kept, truncated, cut and left out by reason."""
-    held_out: tuple[str, ...]
-    """Examples that were kept out of training."""
+    roll: str
+    """sha256 (hex) of `examples.jsonl`: every example and what became of it."""
     config: Mapping[str, int | float | str | None]
     steps: int
     versions: Mapping[str, str]
+    """Of Python and packages, and the sha256 (hex) over the trainer's own files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +164,10 @@ class Record:
         self._path = folder / _LINES
 
     @classmethod
-    def start(cls, folder: Path, header: Header, seed: bytes) -> "Record":
+    def start(cls, folder: Path, header: Header, seed: bytes, roll: bytes = b"") -> "Record":
         """A new record in a folder; `seed` is 32 random bytes for the run's key.
+
+        `roll` is the content of `examples.jsonl`, whose digest the header names.
 
         Raises:
             RecordError: the folder holds a run already.
@@ -153,13 +181,17 @@ class Record:
             )
         folder.mkdir(parents=True, exist_ok=True)
         key = LogKey.generate(header.run, seed)
+        (folder / _KEY).unlink(missing_ok=True)  # of a start that was killed before it had a header
         _write_secret(folder / _KEY, key.to_text() + "\n")
         (folder / _VKEY).write_text(key.verifier.to_text() + "\n")
         text = (json.dumps(asdict(header), indent=1, ensure_ascii=False) + "\n").encode()
+        (folder / ROLL_FILE).write_bytes(roll)
         (folder / _LINES).touch()
-        (folder / _HEADER).write_bytes(text)  # last: a folder with a header has all the rest
         record = cls(folder, key, digest.of_bytes(text), [])
         record.sign()
+        temporary = folder / f".{_HEADER}"
+        temporary.write_bytes(text)
+        temporary.replace(folder / _HEADER)  # last: a folder with a header has all the rest
         return record
 
     @classmethod
@@ -225,6 +257,7 @@ def verify_record(folder: Path, vkey: str | None) -> Verified:
         header_bytes = (folder / _HEADER).read_bytes()
         header = json.loads(header_bytes)
         lines = (folder / _LINES).read_bytes().splitlines(keepends=True)
+        roll = digest.of_file(folder / ROLL_FILE)
         note = (folder / _NOTE).read_text()
         key = Verifier.from_text(vkey or (folder / _VKEY).read_text())
         signed = open_checkpoint(note, key)
@@ -241,6 +274,8 @@ def verify_record(folder: Path, vkey: str | None) -> Verified:
         raise _wrong(folder / _LINES, f"its first {signed.size} lines are not those signed")
     if header.get("run") != signed.origin:
         raise _wrong(folder / _HEADER, f"it is the header of run `{header.get('run')}`")
+    if roll != header.get("roll"):
+        raise _wrong(folder / ROLL_FILE, "it is not the roll that the header names")
     _check_files(folder, parsed)
     return Verified(
         header=header,
@@ -270,13 +305,12 @@ def _check_files(folder: Path, lines: Sequence[Line]) -> None:
         path = folder / SNAPSHOT_FOLDER / name / STATE_FILE
         if path.is_file() and digest.of_file(path) != written:
             raise _wrong(path, "it is not the snapshot that the record names")
-    weights: Mapping[str, str] = next(
-        (line.values["weights"] for line in lines if line.kind == "finished"), {}
-    )
-    for name, written in weights.items():
-        path = folder / MODEL_FOLDER / name
-        if not path.is_file() or digest.of_file(path) != written:
-            raise _wrong(path, "it is not the file that the run wrote")
+    for line in lines:
+        where, key = _WRITTEN.get(line.kind, ("", ""))
+        for name, written in line.values[key].items() if where else ():
+            path = folder / where / name
+            if not path.is_file() or digest.of_file(path) != written:
+                raise _wrong(path, "it is not the file that the run wrote")
 
 
 def _refuse_other_run(folder: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

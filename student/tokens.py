@@ -5,78 +5,34 @@ of the whole conversation, in text and in tokens; what follows, up to the end of
 the teacher said. The tokens lie in flat memory-mapped arrays, keyed by all that makes them.
 """
 
-import json
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import batched
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
-from jinja2 import TemplateError
-from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
 
 from student import digest
-from student.config import Length
+from student.chat import ChatTokenizer
+from student.config import Length, Reasoning
 from student.errors import ConfigError, IntakeError, RowError
 from student.intake import Admitted, AdmittedExample, Turn
-from student.packing import Example
+from student.packing import Example, Tops
+from student.teacher_logprobs import Teachers, tops_of
+from student.token_cache import Tokens, read_tokens, write_tokens
 
-__all__ = ["ChatTokenizer", "MadeRow", "Tokens", "make_row", "tokenise"]
+__all__ = ["MadeRow", "RowPolicy", "make_row", "tokenise"]
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "incomplete"})
 """Providers' words for an answer that a limit cut off: it does not teach where to stop."""
-_ARRAYS = ("ids", "is_target", "offsets")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatTokenizer:
-    """A student's tokenizer with a chat template."""
-
-    backend: PreTrainedTokenizerBase
-    ends: frozenset[int]
-    """The ids that end a turn; in some models the padding id is one of them."""
-    digest: str
-    """sha256 (hex) of the tokenizer's files."""
-    template_digest: str
-    """sha256 (hex) of the chat template."""
-
-    def render(self, turns: Sequence[Turn], tools: object, *, opens_answer: bool) -> str:
-        """The conversation as text; with `opens_answer`, up to where the answer begins.
-
-        Raises:
-            RowError: the template refuses the conversation.
-        """
-        try:
-            backend: Any = self.backend  # its types know messages of plain text only
-            return str(
-                backend.apply_chat_template(
-                    [_as_message(turn) for turn in turns],
-                    tools=tools,
-                    add_generation_prompt=opens_answer,
-                    tokenize=False,
-                )
-            )
-        except (TemplateError, TypeError) as error:
-            raise RowError(f"the chat template refuses it: {error}", code="template") from error
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of a rendered text; the template has written the special tokens."""
-        ids: list[int] = self.backend(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
-
-    def before_end(self, text: str) -> str:
-        """A text up to the first end of a turn."""
-        for end in self.ends:
-            text = text.partition(str(self.backend.decode([end])))[0]
-        return text
-
-    def has_control(self, text: str) -> bool:
-        """Whether a text spells one of the tokenizer's special tokens."""
-        return any(token and token in text for token in self.backend.all_special_tokens)
+_BLOCK = 1_000
+"""Examples that are encoded at once."""
+_BY_LOGPROBS = "by log-probabilities"
+_FORMAT = 3
+"""Of the cache: one written otherwise is not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,77 +44,59 @@ class MadeRow:
     """Old turns of the prompt were left out."""
     is_cut: bool
     """The teacher was cut off by a limit, so the end of the turn is no target."""
+    words_alone: str
+    """Why its log-probabilities are not learned; empty where they are, or none were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """The examples of a dataset as tokens. Shapes: ids[N]; is_target[N]; offsets[E + 1].
+class RowPolicy:
+    """What is made of an example that can be made into a row in several ways."""
 
-    `examples` and `exchanges` name the E examples kept; `counts` says how many were kept, truncated,
-    cut and left out by reason; `digest` is the sha256 (hex) over the arrays and names.
-    """
+    length: Length
+    row_tokens: int
+    """The most that a row holds."""
+    reasoning: Reasoning = Reasoning.DROP
+    teachers: Teachers | None = None
+    """What is known of the teachers' tokens; None learns from their words alone."""
 
-    ids: NDArray[np.int32]
-    is_target: NDArray[np.bool_]
-    offsets: NDArray[np.int64]
-    examples: tuple[str, ...]
-    exchanges: tuple[str, ...]
-    counts: Mapping[str, int]
-    digest: str
-
-    def __getitem__(self, index: int) -> Example:
-        start, end = int(self.offsets[index]), int(self.offsets[index + 1])
-        return Example(ids=self.ids[start:end], is_target=self.is_target[start:end])
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each example."""
-        lengths: list[int] = np.diff(self.offsets).tolist()
-        return lengths
+    def document(self) -> list[object]:
+        """The policy as plain values."""
+        told = None if self.teachers is None else self.teachers.document()
+        return [self.length, self.row_tokens, self.reasoning, told]
 
 
-def make_row(
-    example: AdmittedExample, tokenizer: ChatTokenizer, *, length: Length, row_tokens: int
-) -> MadeRow:
+def make_row(example: AdmittedExample, tokenizer: ChatTokenizer, policy: RowPolicy) -> MadeRow:
     """One example as tokens, with the answer and its end of turn as targets.
 
     Raises:
         RowError: the example cannot be taught as it is; `code` is the reason.
     """
-    _refuse_unteachable(example, tokenizer)
-    turns = example.prompt
-    made = _encode(example, turns, tokenizer)
-    while len(made.ids) > row_tokens:
-        turns = _without_oldest(turns) if length is Length.TRUNCATE else ()
-        if not turns:
-            raise RowError(f"{len(made.ids)} tokens, a row holds {row_tokens}", code="too-long")
-        made = _encode(example, turns, tokenizer)
-    return MadeRow(
-        example=made,
-        is_truncated=len(turns) < len(example.prompt),
-        is_cut=_is_cut(example),
-    )
+    text = _text(example, tokenizer, policy)
+    return _row(text, tokenizer.encode_all(text.halves), tokenizer, policy)
 
 
 def tokenise(
-    admitted: Admitted, tokenizer: ChatTokenizer, *, length: Length, row_tokens: int, cache: Path
+    admitted: Admitted, tokenizer: ChatTokenizer, policy: RowPolicy, cache: Path
 ) -> Tokens:
     """The tokens of a dataset, from the cache where the same were made before.
 
     Raises:
-        ConfigError: `length` is `refuse` and an example is longer than a row.
+        ConfigError: the length policy is `refuse` and an example is longer than a row.
         IntakeError: no example is left.
     """
-    key = digest.of_value(
-        [admitted.root, tokenizer.digest, tokenizer.template_digest, length, row_tokens]
-    )
-    folder = cache / f"tokens-{key[:32]}"
+    made_by = [_FORMAT, tokenizer.digest, tokenizer.template_digest, *policy.document()]
+    folder = cache / f"tokens-{digest.of_value([admitted.root, made_by])[:32]}"
     if not folder.exists():
-        _write(folder, *_make_all(admitted, tokenizer, length, row_tokens))
-    return _read(folder)
+        made = _make_all(admitted, tokenizer, policy)
+        write_tokens(
+            folder,
+            [item.row.example for item in made.kept],
+            examples=[item.source.example for item in made.kept],
+            exchanges=[item.source.exchange for item in made.kept],
+            counts=made.counts,
+            left_out=made.left_out,
+        )
+    return read_tokens(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,21 +105,32 @@ class _Kept:
     row: MadeRow
 
 
-def _make_all(
-    admitted: Admitted, tokenizer: ChatTokenizer, length: Length, row_tokens: int
-) -> tuple[list[_Kept], Counter[str]]:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    kept: list[_Kept]
+    left_out: dict[str, str]
+    counts: Counter[str]
+
+
+def _make_all(admitted: Admitted, tokenizer: ChatTokenizer, policy: RowPolicy) -> _Made:
     kept: list[_Kept] = []
+    left_out: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for source in admitted.examples:
+    for source, made in _rows(admitted.examples, tokenizer, policy):
         try:
-            row = make_row(source, tokenizer, length=length, row_tokens=row_tokens)
+            row = made()
         except RowError as error:
-            if error.code == "too-long" and length is Length.REFUSE:
+            if error.code == "too-long" and policy.length is Length.REFUSE:
                 raise _too_long(source, error) from error
+            left_out[source.example] = error.code
             counts[f"left out: {error.code}"] += 1
             continue
         kept.append(_Kept(source, row))
         counts.update(kept=1, truncated=row.is_truncated, cut=row.is_cut)
+        if row.example.tops is not None:
+            counts[_BY_LOGPROBS] += 1
+        elif row.words_alone:
+            counts[f"words alone: {row.words_alone}"] += 1
     if not kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
         raise IntakeError(
@@ -189,7 +138,33 @@ def _make_all(
             help="choose a student whose chat template and context fit the dataset",
             code="nothing-to-learn",
         )
-    return kept, counts
+    return _Made(kept, left_out, counts)
+
+
+def _rows(
+    examples: Iterable[AdmittedExample], tokenizer: ChatTokenizer, policy: RowPolicy
+) -> Iterator[tuple[AdmittedExample, Callable[[], MadeRow]]]:
+    """Each example with what makes its row; a block of them is encoded at once, on all cores."""
+    for block in batched(examples, _BLOCK):
+        texts = [_attempt(partial(_text, example, tokenizer, policy)) for example in block]
+        halves = [half for text in texts if isinstance(text, _Text) for half in text.halves]
+        ids = iter(batched(tokenizer.encode_all(halves), 2))
+        for example, text in zip(block, texts, strict=True):
+            if isinstance(text, _Text):
+                yield example, partial(_row, text, next(ids), tokenizer, policy)
+            else:
+                yield example, partial(_refuse, text)
+
+
+def _attempt(work: Callable[[], "_Text"]) -> "_Text | RowError":
+    try:
+        return work()
+    except RowError as error:
+        return error
+
+
+def _refuse(error: RowError) -> NoReturn:
+    raise error
 
 
 def _too_long(source: AdmittedExample, error: RowError) -> ConfigError:
@@ -198,6 +173,27 @@ def _too_long(source: AdmittedExample, error: RowError) -> ConfigError:
         help="raise `--row-tokens`, or choose `--length drop` or `--length truncate`",
         where=source.example,
         code="too-long",
+    )
+
+
+def _row(
+    text: "_Text", ids: Sequence[list[int]], tokenizer: ChatTokenizer, policy: RowPolicy
+) -> MadeRow:
+    """The row of a text that was encoded; where it is too long, of less of the text."""
+    made, example = _supervised(text, ids, tokenizer), text.source
+    while len(made.ids) > policy.row_tokens:
+        turns = _without_oldest(text.turns) if policy.length is Length.TRUNCATE else ()
+        if not turns:
+            problem = f"{len(made.ids)} tokens, a row holds {policy.row_tokens}"
+            raise RowError(problem, code="too-long")
+        text = _text(example, tokenizer, policy, turns)
+        made = _supervised(text, tokenizer.encode_all(text.halves), tokenizer)
+    tops, words_alone = _told(example, made, tokenizer, policy)
+    return MadeRow(
+        example=replace(made, tops=tops),
+        is_truncated=len(text.turns) < len(example.prompt),
+        is_cut=_is_cut(example),
+        words_alone=words_alone,
     )
 
 
@@ -211,11 +207,55 @@ def _refuse_unteachable(example: AdmittedExample, tokenizer: ChatTokenizer) -> N
         raise RowError("a text spells a special token", code="control-token")
 
 
-def _encode(example: AdmittedExample, turns: tuple[Turn, ...], tokenizer: ChatTokenizer) -> Example:
+def _told(
+    example: AdmittedExample, made: Example, tokenizer: ChatTokenizer, policy: RowPolicy
+) -> tuple[Tops | None, str]:
+    """What the teacher told of its tokens, or why it is not learned."""
+    if policy.teachers is None:
+        return None, ""
+    targets: list[int] = made.ids[made.is_target].tolist()
+    try:
+        return tops_of(example, targets, tokenizer.ends, policy.teachers), ""
+    except RowError as error:
+        return None, error.code
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """An example as the chat template writes it."""
+
+    source: AdmittedExample
+    turns: tuple[Turn, ...]
+    """Those of the prompt that are in it."""
+    halves: tuple[str, str]
+    """The prompt up to where the answer begins, and the whole."""
+
+
+def _text(
+    example: AdmittedExample,
+    tokenizer: ChatTokenizer,
+    policy: RowPolicy,
+    turns: tuple[Turn, ...] | None = None,
+) -> _Text:
+    """An example as text, from these turns of its prompt on; None takes all of them."""
+    if turns is None:
+        _refuse_unteachable(example, tokenizer)
+        turns = example.prompt
+    reasoning = example.reasoning if policy.reasoning is Reasoning.KEEP else ""
+    if tokenizer.has_control(reasoning):
+        raise RowError("the reasoning spells a special token", code="control-token")
     prompt = tokenizer.render(turns, example.tools, opens_answer=True)
-    whole = tokenizer.render((*turns, example.answer), example.tools, opens_answer=False)
+    whole = tokenizer.render(
+        (*turns, example.answer), example.tools, opens_answer=False, reasoning=reasoning
+    )
     _refuse_unrendered(example, turns, tokenizer, prompt, whole)
-    opening, ids = tokenizer.encode(prompt), tokenizer.encode(whole)
+    if reasoning.strip() not in whole[len(prompt) :]:
+        raise RowError("the template does not show the reasoning", code="reasoning-not-in-template")
+    return _Text(example, turns, (prompt, whole))
+
+
+def _supervised(text: _Text, halves: Sequence[list[int]], tokenizer: ChatTokenizer) -> Example:
+    opening, ids = halves
     if ids[: len(opening)] != opening:
         raise RowError("the prompt's tokens change when the answer follows", code="prefix")
     if len(ids) > 1 and ids[0] == ids[1] == tokenizer.backend.bos_token_id:
@@ -224,7 +264,7 @@ def _encode(example: AdmittedExample, turns: tuple[Turn, ...], tokenizer: ChatTo
     end = _end_of_turn(ids, len(opening), tokenizer.ends)
     if end == len(opening):
         raise RowError("nothing stands before the end of the turn", code="empty")
-    ids = ids[: end if _is_cut(example) else end + 1]
+    ids = ids[: end if _is_cut(text.source) else end + 1]
     is_target = np.zeros(len(ids), dtype=np.bool_)
     is_target[len(opening) :] = True
     return Example(ids=np.array(ids, dtype=np.int32), is_target=is_target)
@@ -267,85 +307,3 @@ def _without_oldest(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     rest = [turn for turn in turns if turn not in instructions]
     later = next((at for at in range(1, len(rest)) if rest[at].role == "user"), None)
     return () if later is None else (*instructions, *rest[later:])
-
-
-def _as_message(turn: Turn) -> dict[str, object]:
-    message: dict[str, object] = {"role": turn.role, "content": turn.text}
-    if turn.tool_calls:
-        message["tool_calls"] = [
-            {
-                "type": "function",
-                "id": call.id,
-                "function": {"name": call.name, "arguments": _parsed(call.arguments)},
-            }
-            for call in turn.tool_calls
-        ]
-    if turn.tool_call_id is not None:
-        message["tool_call_id"] = turn.tool_call_id
-    if turn.name is not None:
-        message["name"] = turn.name
-    return message
-
-
-def _parsed(arguments: str) -> object:
-    try:
-        return json.loads(arguments)
-    except ValueError:
-        return arguments
-
-
-def _write(folder: Path, kept: Sequence[_Kept], counts: Mapping[str, int]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    rows = [item.row.example for item in kept]
-    arrays = {
-        "ids": np.concatenate([row.ids for row in rows]),
-        "is_target": np.concatenate([row.is_target for row in rows]),
-        "offsets": np.cumsum([0, *(len(row.ids) for row in rows)], dtype=np.int64),
-    }
-    meta = {
-        "examples": [item.source.example for item in kept],
-        "exchanges": [item.source.exchange for item in kept],
-        "counts": {name: count for name, count in sorted(counts.items()) if count},
-    }
-    meta["digest"] = _digest(arrays.values(), meta)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tokens-"))
-    for name, array in arrays.items():
-        np.save(temporary / f"{name}.npy", array)
-    (temporary / "tokens.json").write_text(json.dumps(meta, indent=1))
-    try:
-        temporary.rename(folder)
-    except OSError:  # another process made the same tokens first
-        shutil.rmtree(temporary)
-
-
-def _read(folder: Path) -> Tokens:
-    """The cached tokens; a cache that is not what it says is an error, never used."""
-    try:
-        meta = json.loads((folder / "tokens.json").read_text())
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-    except (OSError, ValueError) as error:
-        raise _damaged(folder) from error
-    written = meta.pop("digest", None)
-    if written != _digest(arrays.values(), meta):
-        raise _damaged(folder)
-    return Tokens(
-        **arrays,
-        examples=tuple(meta["examples"]),
-        exchanges=tuple(meta["exchanges"]),
-        counts=meta["counts"],
-        digest=written,
-    )
-
-
-def _damaged(folder: Path) -> IntakeError:
-    return IntakeError(
-        "the cached tokens are not those that were written",
-        help="remove the folder: they are made again from the dataset",
-        where=str(folder),
-        code="token-cache",
-    )
-
-
-def _digest(arrays: Iterable[NDArray[np.generic]], meta: Mapping[str, object]) -> str:
-    parts = [digest.of_bytes(np.ascontiguousarray(array).tobytes()) for array in arrays]
-    return digest.of_value([meta, parts])

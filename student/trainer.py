@@ -1,23 +1,28 @@
 """The loop: what a run does, in order, from proven examples to signed weights."""
 
 import math
-import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW
 from transformers import PreTrainedModel
 
 from student import digest, snapshot
+from student.adapters import add_adapter, merged, save_adapter
+from student.batches import Batch, Batches
 from student.config import Config, Order
 from student.errors import TrainingError
-from student.evaluate import HeldOut, Split, measure, split
-from student.intake import Admitted, open_dataset
+from student.evaluate import HeldOut, measure
+from student.intake import Admitted, open_datasets
 from student.losses import sequence_loss
+from student.memory import within_memory
+from student.mixture import Mixture, Split, mix
 from student.model import (
     Base,
     Student,
@@ -28,21 +33,20 @@ from student.model import (
     save_student,
     supervision,
 )
-from student.packing import join
-from student.plan import Plan, Step, rate
+from student.optimiser import make_optimiser, set_rate
+from student.packing import Row
+from student.papers import Papers, versions
+from student.parallel import Team, Whole, consolidated, join_team, spread
+from student.plan import Plan
 from student.record import (
+    ADAPTER_FOLDER,
     MODEL_FOLDER,
     SNAPSHOT_FOLDER,
-    DatasetRef,
-    Header,
+    Json,
     Record,
-    run_name,
 )
-from student.tokens import Tokens, tokenise
 
 __all__ = ["Progress", "RunResult", "carry_out", "train"]
-
-_VERSIONS = ("inbond", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,8 @@ class Progress:
     """Before clipping."""
     tokens: int
     """Tokens of the batch, prompts included."""
+    held_out: HeldOut | None = None
+    """What was measured after this step, where something was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,41 +89,61 @@ class RunResult:
 def carry_out(
     order: Order, config: Config, tell: Callable[[Progress], None] = lambda _: None
 ) -> RunResult:
-    """Verify a dataset, load a student and train it: nothing is loaded before every proof held.
+    """Verify datasets, load a student and train it: nothing is loaded before every proof held.
+
+    Of several processes under `torchrun` the leader alone comes back from this, and speaks: the
+    others end when it is done.
 
     Raises:
-        StudentError: the dataset, the student or the run is refused, or the run was stopped.
+        StudentError: a dataset, the student or the run is refused, or the run was stopped.
     """
-    admitted = open_dataset(
-        order.dataset, order.vkey, student=order.student, now=order.now, status=order.status
-    )
     config = config.settled(has_gpu=torch.cuda.is_available())
-    student = load_student(order.base, order.cache, config.device)
-    return train(admitted, student, config, order, tell)
+    with join_team(config.device) as team:
+        admitted = team.together(
+            lambda: open_datasets(
+                order.sources,
+                student=order.student,
+                now=order.now,
+                statuses=order.statuses,
+                declaration=order.declaration,
+            )
+        )
+        student = team.first_here(
+            lambda: load_student(order.base, order.cache, is_bare=not team.is_leader)
+        )
+        try:
+            with within_memory(config):
+                result = train(admitted, student, config, order, team, tell)
+        except OSError as error:
+            raise _stopped(order.out, error) from error
+    if result is None:
+        raise SystemExit(0)
+    return result
 
 
 def train(
-    admitted: Admitted,
+    admitted: Sequence[Admitted],
     student: Student,
     config: Config,
     order: Order,
+    team: Team,
     tell: Callable[[Progress], None] = lambda _: None,
-) -> RunResult:
-    """Train a student on a proven dataset, and sign what was done.
+) -> RunResult | None:
+    """Train a student on proven datasets, and sign what was done; None where another process leads.
 
     Raises:
         StudentError: the run cannot start, or was stopped; the last good snapshot is kept.
     """
     torch.manual_seed(config.seed)
-    tokens = tokenise(
-        admitted,
-        student.tokenizer,
-        length=config.length,
-        row_tokens=config.row_tokens,
-        cache=order.cache,
+    weights = [source.weight for source in order.sources]
+    tokens = team.first_here(
+        lambda: mix(admitted, student.tokenizer, config, order.cache, weights=weights)
     )
-    parts = split(tokens, admitted.root, share=config.held_out_share)
-    _probe(student.model, tokens, parts, config)
+    parts = team.together(lambda: tokens.split(share=config.held_out_share, seed=config.seed))
+    team.together(lambda: add_adapter(student.model, config))
+    whole = spread(student.model, team)
+    torch.manual_seed(config.seed + team.rank)  # what each leaves out by chance is its own
+    team.together(lambda: _probe(whole, tokens, parts, config))
     plan = Plan(
         lengths=[tokens.lengths[index] for index in parts.train],
         seed=config.seed,
@@ -125,161 +151,182 @@ def train(
         budget=config.row_tokens,
     )
     steps = config.steps or plan.epoch_steps * config.epochs
-    header = _header(admitted, student, config, order, _Material(tokens, parts, steps))
-    record = (
-        Record.reopen(order.out, header)
-        if order.is_resumed
-        else Record.start(order.out, header, order.seed)
+    papers = Papers(
+        admitted=admitted, student=student, config=config, tokens=tokens, parts=parts, steps=steps
     )
+    record = team.lead(lambda: papers.open(order))
     loop = _Loop(
-        model=student.model,
-        optimiser=_optimiser(student.model, config),
+        whole=whole,
+        optimiser=make_optimiser(student.model, config),
         config=config,
         tokens=tokens,
         parts=parts,
-        plan=plan,
         steps=steps,
         record=record,
+        run=team.tell(None if record is None else record.run),
+        folder=order.out,
+        team=team,
     )
-    first = loop.resume() if order.is_resumed else 0
-    if not record.values("held-out"):
-        loop.measure(0)
-    for number in range(first, steps):
-        tell(loop.take(plan.step(number)))
-        if (number + 1) % config.snapshot_steps == 0 or number + 1 == steps:
-            loop.keep(number + 1)
-    loop.measure(steps)
+    first = loop.resume() if order.is_resumed else loop.begin()
+    batches = Batches(
+        plan=plan, indices=parts.train, mixture=tokens, names=tokens.examples, team=team
+    )
+    for batch in batches.ahead(range(first, steps)):
+        progress = loop.take(batch)
+        taken = batch.number + 1
+        if taken % config.measure_steps == 0 or taken == steps:
+            progress = replace(progress, held_out=loop.measure(taken))
+        if team.is_leader:
+            tell(progress)
+        if taken % config.snapshot_steps == 0 or taken == steps:
+            loop.keep(taken)
     return _finish(loop, admitted, student)
-
-
-@dataclass(frozen=True, slots=True)
-class _Material:
-    tokens: Tokens
-    parts: Split
-    steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loop:
-    """What the steps of one run share."""
+    """What the steps of one run share, in each of its processes."""
 
-    model: PreTrainedModel
+    whole: Whole
     optimiser: AdamW
     config: Config
-    tokens: Tokens
+    tokens: Mixture
     parts: Split
-    plan: Plan
     steps: int
-    record: Record
+    record: Record | None
+    """The leader's; it alone writes."""
+    run: str
+    folder: Path
+    team: Team
 
-    def take(self, step: Step) -> Progress:
+    @property
+    def model(self) -> PreTrainedModel:
+        """The student; of a sharded one, this process's part."""
+        return self.whole.model
+
+    def begin(self) -> int:
+        """Note what the run starts on, and measure the student as it comes; no step is taken."""
+        self.note("started", processes=self.team.size, device=self.config.device)
+        self.measure(0)
+        return 0
+
+    def take(self, batch: Batch) -> Progress:
         """Take one optimiser step: every row forward and backward, then the weights."""
-        config, device = self.config, self.model.device
         self.model.train()
-        members = [[self.parts.train[index] for index in row] for row in step.rows]
-        rows = [join([self.tokens[index] for index in row]) for row in members]
-        batch_targets = sum(len(row.targets) for row in rows)
-        now = rate(
-            step.number,
-            self.steps,
-            highest=config.learning_rate,
-            warmup_share=config.warmup_share,
-            final_share=config.final_share,
-        )
-        for group in self.optimiser.param_groups:
-            group["lr"] = now
+        now = set_rate(self.optimiser, batch.number, self.steps, self.config)
         self.optimiser.zero_grad(set_to_none=True)
-        loss = torch.zeros((), device=device)
-        for row in rows:
-            with _precision(config):
-                hidden = hidden_states(self.model, row)
-            part = sequence_loss(
-                hidden,
-                output_head(self.model),
-                supervision(row, device),
-                batch_targets=batch_targets,
-                chunk=config.head_chunk,
-            )
+        loss = torch.zeros((), device=self.model.device)
+        for row in batch.rows:
+            part = self.whole(lambda model, row=row: self._loss(model, row, batch.targets))
             torch.autograd.backward(part)
             loss += part.detach()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        loss_nats, gradient_norm = torch.stack([loss, norm]).tolist()  # the step's one host sync
-        examples = [self.tokens.examples[index] for row in members for index in row]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
+        figures = torch.stack([self.team.add_up(loss), norm])
+        loss_nats, gradient_norm = figures.tolist()  # the step's one host sync
         if not (math.isfinite(loss_nats) and math.isfinite(gradient_norm)):
-            raise self._stop(step, loss_nats, examples)
+            self.team.lead(lambda: self._stop(batch, loss_nats))
         self.optimiser.step()
-        self.record.add(
+        self.note(
             "step",
-            step=step.number + 1,
+            step=batch.number + 1,
             loss=loss_nats,
             gradient_norm=gradient_norm,
             rate=now,
-            tokens=sum(len(row.ids) for row in rows),
-            target_tokens=batch_targets,
-            examples=digest.of_value(sorted(examples)),
+            tokens=batch.tokens,
+            target_tokens=batch.targets,
+            examples=digest.of_value(sorted(batch.examples)),
         )
         return Progress(
-            step=step.number + 1,
+            step=batch.number + 1,
             steps=self.steps,
             loss=loss_nats,
             rate=now,
             gradient_norm=gradient_norm,
-            tokens=sum(len(row.ids) for row in rows),
+            tokens=batch.tokens,
+        )
+
+    def _loss(self, model: PreTrainedModel, row: Row, batch_targets: int) -> Tensor:
+        """A row's part of the loss of the whole batch: a scalar."""
+        with _precision(self.config):
+            hidden = hidden_states(model, row)
+        return sequence_loss(
+            hidden,
+            output_head(model),
+            supervision(row, model.device),
+            batch_targets=batch_targets,
+            chunk=self.config.head_chunk,
         )
 
     def keep(self, steps: int) -> None:
         """Keep a snapshot after `steps` steps, and sign the record up to here."""
-        folder = self.record.folder / SNAPSHOT_FOLDER
-        taken = snapshot.save(folder, steps, self.model, self.optimiser, run=self.record.run)
-        self.record.add("snapshot", step=steps, folder=taken.folder.name, digest=taken.digest)
-        self.record.sign()
-        snapshot.prune(folder, keep=self.config.keep_snapshots)
+        folder = self.folder / SNAPSHOT_FOLDER
+        taken = snapshot.save(
+            folder, steps, self.model, self.optimiser, run=self.run, team=self.team
+        )
+        self.note("snapshot", step=steps, folder=taken.folder.name, digest=taken.digest)
+        if self.record is not None:
+            self.record.sign()
+            snapshot.prune(folder, keep=self.config.keep_snapshots)
 
     def resume(self) -> int:
         """Go back to the newest snapshot that the record names; the steps it has taken."""
-        recorded = {line["digest"] for line in self.record.values("snapshot")}
-        taken = snapshot.snapshots(self.record.folder / SNAPSHOT_FOLDER)
-        known = [each for each in taken if each.digest in recorded]
-        if known:
-            snapshot.restore(known[-1], self.model, self.optimiser, run=self.record.run)
-        steps = known[-1].steps if known else 0
-        self.record.add(
+        newest = self.team.tell(self.team.lead(self._newest))
+        if newest is not None:
+            snapshot.restore(newest, self.model, self.optimiser, run=self.run, team=self.team)
+        steps = 0 if newest is None else newest.steps
+        self.note(
             "resumed",
             step=steps,
-            snapshot=known[-1].digest if known else None,
-            versions=_versions(),
+            snapshot=None if newest is None else newest.digest,
+            processes=self.team.size,
+            device=self.config.device,
+            versions=versions(),
         )
+        if self.team.tell(self.record is not None and not self.record.values("held-out")):
+            self.measure(0)
         return steps
 
-    def measure(self, steps: int) -> None:
-        """Measure the held-out loss after `steps` steps and record it."""
-        found = measure(self.model, self.tokens, self.parts.held_out, self.config)
-        self.record.add("held-out", step=steps, found=None if found is None else asdict(found))
+    def _newest(self) -> snapshot.Snapshot | None:
+        lines = [] if self.record is None else self.record.values("snapshot")
+        recorded = {line["digest"] for line in lines}
+        taken = snapshot.snapshots(self.folder / SNAPSHOT_FOLDER)
+        return next((each for each in reversed(taken) if each.digest in recorded), None)
 
-    def _stop(self, step: Step, loss: float, examples: list[str]) -> TrainingError:
-        self.record.add("stopped", step=step.number + 1, loss=str(loss), examples=examples)
-        self.record.sign()
-        return TrainingError(
-            f"the loss or its gradient is not finite at step {step.number + 1}; "
-            f"the weights before it are kept (batch: {', '.join(f'`{name}`' for name in examples)})",
+    def measure(self, steps: int) -> HeldOut | None:
+        """Measure the student on what is held out after `steps` steps, and record it."""
+        found: HeldOut | None = self.whole(
+            lambda model: measure(model, self.tokens, self.parts.held_out, self.config)
+        )
+        self.note("held-out", step=steps, found=None if found is None else asdict(found))
+        return found
+
+    def note(self, kind: str, **values: Json) -> None:
+        """Add a line to the record, once for all processes."""
+        if self.record is not None:
+            self.record.add(kind, **values)
+
+    def _stop(self, batch: Batch, loss: float) -> NoReturn:
+        step, names = batch.number + 1, list(batch.examples)
+        self.note("stopped", step=step, loss=str(loss), examples=names)
+        if self.record is not None:
+            self.record.sign()
+        raise TrainingError(
+            f"the loss or its gradient is not finite at step {step}; "
+            f"the weights before it are kept (batch: {', '.join(f'`{name}`' for name in names)})",
             help="lower `--lr`, or look at these examples; then start anew",
-            where=f"step {step.number + 1}",
+            where=f"step {step}",
             code="not-finite",
         )
 
 
-def _optimiser(model: PreTrainedModel, config: Config) -> AdamW:
-    matrices = [weight for weight in model.parameters() if weight.dim() >= 2]
-    vectors = [weight for weight in model.parameters() if weight.dim() < 2]
-    return AdamW(
-        [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-        fused=True,
+def _stopped(out: Path, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"the system stopped the run: {error}",
+        help="see to it (often a disk is full), and go on with `--resume`: the last snapshot is whole",
+        where=str(out),
+        code="run-stopped",
     )
 
 
@@ -289,42 +336,20 @@ def _precision(config: Config) -> AbstractContextManager[object]:
     return torch.autocast(config.device, dtype=torch.bfloat16)
 
 
-def _probe(model: PreTrainedModel, tokens: Tokens, parts: Split, config: Config) -> None:
+def _probe(whole: Whole, tokens: Mixture, parts: Split, config: Config) -> None:
     """Refuse models that mix the rows' examples, shown on the two shortest examples."""
     shortest = sorted(parts.train, key=lambda index: tokens.lengths[index])[:2]
     first, second = tokens[shortest[0]], tokens[shortest[-1]]
-    probe(model, first, second, tolerance=config.probe_tolerance)
+    whole(lambda model: probe(model, first, second, tolerance=config.probe_tolerance))
 
 
-def _header(
-    admitted: Admitted, student: Student, config: Config, order: Order, material: _Material
-) -> Header:
-    tokens = material.tokens
-    return Header(
-        run=run_name(admitted.student, order.started_at, admitted.root, config.digest()),
-        student=admitted.student,
-        started_at=order.started_at,
-        datasets=(DatasetRef.of(admitted),),
-        teachings=admitted.teachings(),
-        base=asdict(student.base),
-        tokenizer=student.tokenizer.digest,
-        template=student.tokenizer.template_digest,
-        tokens=tokens.digest,
-        counts=tokens.counts,
-        held_out=tuple(tokens.examples[index] for index in material.parts.held_out),
-        config=config.document(),
-        steps=material.steps,
-        versions=_versions(),
-    )
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}}
-
-
-def _finish(loop: _Loop, admitted: Admitted, student: Student) -> RunResult:
+def _finish(loop: _Loop, admitted: Sequence[Admitted], student: Student) -> RunResult | None:
+    """Write the student, and sign the record a last time."""
+    state = consolidated(loop.model, loop.team)
+    weights = loop.team.lead(lambda: _write(loop, student, state))
     record = loop.record
-    weights = save_student(loop.model, student.tokenizer, record.folder / MODEL_FOLDER)
+    if record is None or weights is None:
+        return None
     record.add("finished", step=loop.steps, weights=weights)
     record.sign()
     before, *_, after = [
@@ -333,9 +358,9 @@ def _finish(loop: _Loop, admitted: Admitted, student: Student) -> RunResult:
     ]
     return RunResult(
         run=record.run,
-        student=admitted.student,
+        student=admitted[0].student,
         folder=record.folder,
-        datasets=(admitted.root,),
+        datasets=tuple(each.root for each in admitted),
         record=record.head,
         vkey=record.vkey,
         weights=weights,
@@ -344,3 +369,11 @@ def _finish(loop: _Loop, admitted: Admitted, student: Student) -> RunResult:
         before=before,
         after=after,
     )
+
+
+def _write(loop: _Loop, student: Student, state: Mapping[str, Tensor]) -> dict[str, str]:
+    config, folder = loop.config, loop.folder
+    if config.lora_rank:
+        base = asdict(student.base)
+        loop.note("adapter", files=save_adapter(state, config, base, folder / ADAPTER_FOLDER))
+    return save_student(loop.model, student.tokenizer, folder / MODEL_FOLDER, merged(state, config))

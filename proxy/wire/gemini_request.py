@@ -16,6 +16,7 @@ from proxy.wire.document import (
     text,
     whole,
 )
+from proxy.wire.sampling import bent_by
 
 __all__ = ["either", "read_generate", "read_silent"]
 
@@ -63,6 +64,7 @@ def read_generate(body: bytes, blank: Request) -> Request:
         max_tokens=whole(either(settings, "maxOutputTokens"), "maxOutputTokens"),
         temperature=number(settings, "temperature", "$.generationConfig"),
         wants_logprobs=flag(either(settings, "responseLogprobs"), "responseLogprobs"),
+        bent_by=bent_by(settings),
         has_system=bool(system),
         has_images=any(_is_media(part) for one in contents for part in _parts(one)),
         is_whole=not (

@@ -30,6 +30,7 @@ from proxy.wire.document import (
 from proxy.wire.framing import lines_or_type
 from proxy.wire.prompt import entries_of, model_of, role_of
 from proxy.wire.reading import ExchangeReader
+from proxy.wire.sampling import bent_by
 from proxy.wire.sse import Event
 
 __all__ = ["Ollama"]
@@ -102,6 +103,7 @@ def _request(
         max_tokens=_limit(options),
         temperature=number(options, "temperature", "$.options"),
         wants_logprobs=flag(doc, "logprobs"),
+        bent_by=bent_by(doc, options),
         has_system=any(message.role == "system" for message in messages),
         has_images=any(message.has_other_parts for message in messages),
         is_whole=is_whole,

@@ -15,6 +15,7 @@ from proxy.wire.document import (
     word,
 )
 from proxy.wire.prompt import content_parts, entries_of, holds_file, model_of, role_of, texts_of
+from proxy.wire.sampling import bent_by
 
 __all__ = ["id_of", "read_request", "tool_call"]
 
@@ -45,6 +46,7 @@ def read_request(body: bytes, *, deployment: str | None = None) -> Request:
         max_tokens=whole(doc, "max_tokens") if limit is None else limit,
         temperature=number(doc, "temperature"),
         wants_logprobs=_wants_logprobs(doc),
+        bent_by=bent_by(doc),
         has_system=any(word(entry, "role") in _SYSTEM_ROLES for entry in entries),
         has_images=any(_has_image(entry) for entry in entries),
         # An agent has instructions of its own, which lie with the provider.

@@ -21,6 +21,7 @@ from proxy.wire.document import (
     word,
 )
 from proxy.wire.prompt import content_parts, model_of, role_of
+from proxy.wire.sampling import bent_by
 
 __all__ = ["TEXT_PARTS", "call_of", "read_compact", "read_input_tokens", "read_request"]
 
@@ -70,6 +71,7 @@ def _read(body: bytes, wire_format: str, operation: str) -> Request:
         temperature=number(doc, "temperature"),
         wants_logprobs=bool(count(doc, "top_logprobs"))
         or (isinstance(included, list) and _LOGPROBS in included),
+        bent_by=bent_by(doc),
         has_system=any(message.role in _SYSTEM_ROLES for message in prompt.messages),
         has_images=prompt.has_images,
         is_whole=prompt.is_whole and before is None,

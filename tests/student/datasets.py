@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,7 @@ from proxy.ledger.closure import policy_digest
 from proxy.ledger.entry import (
     CallEntry,
     DatasetEntry,
+    DecisionEntry,
     DecisionRecord,
     Entry,
     ExchangeEntry,
@@ -40,9 +41,11 @@ from proxy.ledger.merkle import leaf_hash, leaf_reader, root_of
 from proxy.ledger.notice import notice_bytes
 from proxy.ledger.seal import seal_record
 from proxy.ledger.status import STATUS, Affected, affected_bytes, affected_list
+from student.config import Source
 from student.intake import Admitted, open_dataset
 
 __all__ = [
+    "DECLARATION",
     "LESSONS",
     "NOW",
     "STUDENT",
@@ -57,6 +60,7 @@ __all__ = [
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
 STUDENT = "summary-writer"
+DECLARATION = f"inbond: 1\nstudent: {STUDENT}\npurpose: distil-narrow\n"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 VALID_UNTIL = "2026-12-24T00:00:00.000Z"
 _AT = "2026-11-20T08:00:00.000Z"
@@ -68,7 +72,7 @@ _POLICY = json.dumps(
     {
         "language": 1,
         "organisation": None,
-        "documents": {"acme.yaml": "policy: acme"},
+        "documents": {"acme.yaml": "policy: acme", "students/writer.yaml": DECLARATION},
         "approvals": [],
         "revoked": [],
     }
@@ -89,8 +93,17 @@ class Lesson:
     tool_calls: Sequence[tuple[str, str]] = ()
     """Name and arguments of each call in every choice."""
     has_images: bool = False
+    reasoning: str = ""
+    logprobs: Sequence[Json] = ()
+    """Of each choice; none came where there are fewer."""
+    asked: dict[str, Json] = field(default_factory=dict)
+    """What the request said beside its messages and tools."""
     model: str = "acme-large"
     clauses: tuple[str, ...] = ("acme-api/own-use acme-terms 4.1",)
+    verdict: str = "permit"
+    """Of the response gate."""
+    is_reversed: bool = False
+    """A person took back later that it was admitted."""
 
     def reading(self) -> bytes:
         """What the recorder stores and seals of the exchange."""
@@ -99,13 +112,19 @@ class Lesson:
             for at, (name, arguments) in enumerate(self.tool_calls)
         ]
         choices: Json = [
-            {"index": at, "text": text, "reasoning": "", "tool_calls": calls, "logprobs": None}
+            {
+                "index": at,
+                "text": text,
+                "reasoning": self.reasoning,
+                "tool_calls": calls,
+                "logprobs": self.logprobs[at] if at < len(self.logprobs) else None,
+            }
             for at, text in enumerate(self.answers)
         ]
         return json.dumps(
             {
                 "request": {"messages": [self._turn(*turn) for turn in self.prompt],
-                            "tools": self.tools},
+                            "tools": self.tools, **self.asked},
                 "answer": {"choices": choices},
             }
         ).encode()  # fmt: skip
@@ -141,11 +160,17 @@ class Sealed:
     path: Path
     vkey: str
 
+    @property
+    def source(self) -> Source:
+        """As a run names it."""
+        return Source(path=self.path, vkey=self.vkey)
+
 
 @dataclass(slots=True)
 class _Log:
     """Entries as they are appended."""
 
+    prefix: str = "0193"
     entries: list[LedgerEntry] = field(default_factory=list)
 
     def append(self, entry: Entry) -> int:
@@ -154,14 +179,24 @@ class _Log:
         return seq
 
     def stamp(self) -> dict[str, Any]:
-        return {"id": f"0193-{len(self.entries):04d}", "at": _AT, "actor": "inbond"}
+        return {"id": f"{self.prefix}-{len(self.entries):04d}", "at": _AT, "actor": "inbond"}
 
 
 def seal_dataset(
-    path: Path, lessons: Sequence[Lesson] = LESSONS, *, valid_until: str = VALID_UNTIL
+    path: Path,
+    lessons: Sequence[Lesson] = LESSONS,
+    *,
+    valid_until: str = VALID_UNTIL,
+    name: str = "colours",
+    prefix: str = "0193",
+    student: str = STUDENT,
+    is_forged: bool = False,
 ) -> Sealed:
-    """A dataset bundle of these lessons, all admitted, for `STUDENT`."""
-    log = _Log()
+    """A dataset bundle of these lessons for a student, signed and whole.
+
+    `prefix` begins the ids of its entries; with `is_forged` its tiles prove another log.
+    """
+    log = _Log(prefix)
     _begin(log)
     openings, rows, manifest = [], [], []
     for number, lesson in enumerate(lessons):
@@ -171,12 +206,20 @@ def seal_dataset(
         exchange, seq = _exchange(log, lesson, opening)
         manifest.append(ManifestLine(exchange=exchange.id, seq=seq, verdict="permit"))
         rows += [
-            _row(lesson, exchange, seq, choice, reading) for choice in range(len(lesson.answers))
+            replace(_row(lesson, exchange, seq, choice, reading), student=student)
+            for choice in range(len(lesson.answers))
         ]
+        if lesson.is_reversed:
+            log.append(
+                DecisionEntry(
+                    **log.stamp(), action="reverse", exchange=exchange.id, gate="response",
+                    reason="it was cleared by mistake", nonce=_NONCE,
+                )
+            )  # fmt: skip
     subject = DatasetEntry(
         **log.stamp(),
-        dataset="colours",
-        student=STUDENT,
+        dataset=name,
+        student=student,
         root=rows_root(row.to_row() for row in rows),
         rows=len(rows),
         manifest=sha256(manifest_bytes(manifest)).hexdigest(),
@@ -190,9 +233,11 @@ def seal_dataset(
         recipient="team:students",
         nonce=_NONCE,
     )
+    forged = leaf_reader([leaf_hash(b"%d" % at) for at in range(len(log.entries) + 1)])
     return _write(
-        path, log, subject, kind="dataset", openings=openings, rows=rows, manifest=manifest
-    )
+        path, log, subject, kind="dataset", openings=openings, rows=rows, manifest=manifest,
+        **({"read": forged} if is_forged else {}),
+    )  # fmt: skip
 
 
 def seal_audit(path: Path) -> Sealed:
@@ -242,6 +287,7 @@ def issue_status(
         }
     )
     place = len(leaves) if seq is None else seq
+    leaves += [b"{}"] * (place - len(leaves))  # what else was appended meanwhile
     leaves.insert(place, canonical(entry.model_dump()))
     hashes = [leaf_hash(leaf) for leaf in leaves]
     head = Checkpoint(origin=_ORIGIN, size=len(hashes), root=root_of(hashes))
@@ -273,11 +319,10 @@ def _write(path: Path, log: _Log, subject: DatasetEntry | ExportEntry, **content
             subject=subject.id,
             checkpoint=sign_checkpoint(head, _KEY),
             log_key=vkey,
-            read=leaf_reader(hashes),
             entries=log.entries,
             policies={_BUNDLE: _POLICY},
             terms={_SOURCE: _TERMS},
-            **contents,
+            **{"read": leaf_reader(hashes)} | contents,
         ),
         _SIGN,
     )
@@ -310,9 +355,9 @@ def _begin(log: _Log) -> None:
 
 
 def _exchange(log: _Log, lesson: Lesson, opening: Opening) -> tuple[ExchangeEntry, int]:
-    def decision(gate: str) -> DecisionRecord:
+    def decision(gate: str, verdict: str = "permit") -> DecisionRecord:
         return DecisionRecord.model_validate(
-            {"gate": gate, "verdict": "permit", "bundle": _BUNDLE, "meaning": _BUNDLE,
+            {"gate": gate, "verdict": verdict, "bundle": _BUNDLE, "meaning": _BUNDLE,
              "exchange_at": _AT, "today_at": _AT, "clauses": list(lesson.clauses),
              "terms": [_SOURCE]}
         )  # fmt: skip
@@ -336,7 +381,7 @@ def _exchange(log: _Log, lesson: Lesson, opening: Opening) -> tuple[ExchangeEntr
         choices=len(lesson.answers),
         is_whole=True,
         answer=seal_record(opening.salt, opening.body),
-        decision=decision("response"),
+        decision=decision("response", lesson.verdict),
         nonce=_NONCE,
     )
     return exchange, log.append(exchange)
@@ -364,6 +409,7 @@ def _row(
         tools=texts.tools,
         completion=texts.completion,
         logprobs=texts.logprobs,
+        sampling=texts.sampling,
         clauses=lesson.clauses,
         terms=(_SOURCE,),
         duties=("notice: Built with Acme",),

@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 __all__ = ["CHATML", "write_student"]
 
@@ -23,11 +23,19 @@ CHATML = (
 _SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def write_student(folder: Path, *, template: str | None = CHATML) -> Path:
-    """A folder with a random two-layer Llama that transformers loads."""
+def write_student(
+    folder: Path,
+    *,
+    template: str | None = CHATML,
+    family: str = "llama",
+    seed: int = 1,
+    **more: Any,
+) -> Path:
+    """A folder with a random two-layer model of a family that transformers loads."""
     tokenizer = _tokenizer(template)
-    torch.manual_seed(1)
-    config = LlamaConfig(
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(
+        family,
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -40,8 +48,10 @@ def write_student(folder: Path, *, template: str | None = CHATML) -> Path:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        **more,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    make: Any = AutoModelForCausalLM.from_config  # transformers leaves it untyped
+    make(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

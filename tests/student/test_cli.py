@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from student.cli import student as command
-from tests.student.datasets import Sealed, seal_dataset
+from tests.student.datasets import LESSONS, Sealed, seal_dataset
 from tests.student.records import write_record
 
 
@@ -117,20 +117,103 @@ def test_no_such_base_ends_with_2(sealed: Sealed, tmp_path: Path) -> None:
     assert "no model folder" in result.stderr
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_evaluating_prints_the_held_out_loss(
-    sealed: Sealed, base: Path, tmp_path: Path, *, as_json: bool
-) -> None:
-    """The loss of any student on the held-out answers, for people or programs."""
-    result = _run(
-        "evaluate", sealed.path, "--key", sealed.vkey, "--model", base,
-        "--cache", tmp_path, "--held-out", 0.2, *(["--json"] if as_json else []),
+def _evaluate(sealed: Sealed, base: Path, cache: Path, *more: object) -> Result:
+    return _run(
+        "evaluate", sealed.path, "--key", sealed.vkey, "--model", base, "--cache", cache,
+        "--held-out", 0.2, *more,
     )  # fmt: skip
-    assert result.exit_code == 0
-    if as_json:
-        assert {"loss", "perplexity", "tokens", "examples"} == set(json.loads(result.stdout))
-    else:
-        assert "nats per token" in result.stdout
+
+
+def test_evaluating_prints_before_and_after(sealed: Sealed, base: Path, tmp_path: Path) -> None:
+    """Two students side by side on held-out answers and on tasks."""
+    tasks = tmp_path / "sums.jsonl"
+    tasks.write_text('{"prompt": "What is 2 + 2?", "answer": "4"}')
+    result = _evaluate(
+        sealed, base, tmp_path, "--against", base, "--tasks", tasks, "--answer-tokens", 4
+    )
+    assert result.exit_code == 0, result.stderr
+    for row in ("before  ", "held-out loss", "agrees with teacher", "task sums             0 of 1"):
+        assert row in result.stdout
+
+
+def test_evaluating_gives_one_json_object(sealed: Sealed, base: Path, tmp_path: Path) -> None:
+    """Programs read every figure by name."""
+    (found,) = json.loads(_evaluate(sealed, base, tmp_path, "--json").stdout)["students"]
+    assert found["student"] == base.name
+    assert found["held_out"].keys() == {
+        "loss", "perplexity", "tokens", "examples", "agreed", "agreement", "kl", "kl_tokens",
+    }  # fmt: skip
+    assert found["tasks"] == []
+
+
+def test_a_task_that_is_none_ends_with_2(sealed: Sealed, base: Path, tmp_path: Path) -> None:
+    """The line is named before any student is loaded."""
+    (tmp_path / "bad.jsonl").write_text("{}")
+    result = _evaluate(sealed, base, tmp_path, "--tasks", tmp_path / "bad.jsonl")
+    assert result.exit_code == 2
+    assert f" --> {tmp_path / 'bad.jsonl'}:1" in result.stderr
+
+
+def test_several_datasets_are_trained_on_together(
+    sealed: Sealed, base: Path, tmp_path: Path
+) -> None:
+    """One key for both, a weight for each; the run's record names both with their weights."""
+    more = seal_dataset(
+        tmp_path / "more", LESSONS[:3], valid_until="2999-01-01T00:00:00.000Z",
+        name="more", prefix="0194",
+    )  # fmt: skip
+    result = _train(sealed, base, tmp_path / "run", more.path, "--weight", 1, "--weight", 2)
+    assert result.exit_code == 0, result.stderr
+    shown = _run("show", tmp_path / "run").stdout
+    assert "dataset   colours, root" in shown
+    assert "dataset   more, root" in shown
+    assert ", weight 2.0" in shown
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--weight", 1, "--weight", 2), "there are 1 datasets, and `--weight` is given 2 times"),
+        (("--key", "other"), "there are 1 datasets, and `--key` is given 2 times"),
+        (("--weight", 0), "the weight of a dataset is `0.0`"),
+    ],
+)
+def test_keys_and_weights_must_fit_the_datasets(
+    sealed: Sealed, base: Path, tmp_path: Path, more: tuple[object, ...], message: str
+) -> None:
+    """Which belongs to which is never guessed."""
+    result = _train(sealed, base, tmp_path / "run", *more)
+    assert (result.exit_code, message in result.stderr) == (2, True)
+
+
+def test_a_run_leaves_a_report_and_metrics(sealed: Sealed, base: Path, tmp_path: Path) -> None:
+    """The page is there when the run is done, with the speed of each step; it can be written anew."""
+    _train(sealed, base, tmp_path / "run")
+    assert "Speed by step" in (tmp_path / "run/report.html").read_text()
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 3
+    again = _run("report", tmp_path / "run", "--out", tmp_path / "page.html", "--json")
+    assert json.loads(again.stdout) == {"report": str(tmp_path / "page.html")}
+    assert str(tmp_path / "run/report.html") in _run("report", tmp_path / "run").stdout
+
+
+def test_a_refused_run_leaves_nothing(sealed: Sealed, base: Path, tmp_path: Path) -> None:
+    """Neither record, nor metrics, nor a folder for TensorBoard."""
+    (tmp_path / "writer.yaml").write_text("student: summary-writer\n")
+    result = _train(
+        sealed, base, tmp_path / "run", "--tensorboard", "--declaration", tmp_path / "writer.yaml"
+    )
+    assert (result.exit_code, "declared otherwise" in result.stderr) == (1, True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_showing_lists_the_examples_of_a_teacher(tmp_path: Path) -> None:
+    """One line for each, or as JSON; a teacher that is not there is wrong use."""
+    write_record(tmp_path)
+    assert len(_run("show", tmp_path, "--examples").stdout.splitlines()) == 6
+    assert "x#0  teacher 1  held out" in _run("show", tmp_path, "--teacher", 1).stdout
+    assert len(json.loads(_run("show", tmp_path, "--examples", "--json").stdout)["roll"]) == 6
+    refused = _run("show", tmp_path, "--teacher", 2)
+    assert (refused.exit_code, "there is no teacher 2" in refused.stderr) == (2, True)
 
 
 def test_showing_says_who_taught_under_which_clause(tmp_path: Path) -> None:
@@ -168,5 +251,5 @@ def test_showing_a_changed_record_ends_with_1(tmp_path: Path) -> None:
 
 def test_help_and_show_do_not_import_torch() -> None:
     """Imports that cost happen in the command that needs them."""
-    code = "import sys, student.cli, student.contents; sys.exit('torch' in sys.modules)"
+    code = "import sys, student.cli, student.contents, student.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -82,8 +82,6 @@ def test_every_knob_is_in_the_document_and_the_digest() -> None:
 def test_a_start_is_stamped_as_the_ledger_stamps() -> None:
     """Times are written in UTC with milliseconds and `Z`, wherever the clock stands."""
     here = datetime(2026, 11, 24, 14, 30, 1, 123_456, tzinfo=timezone(timedelta(hours=2)))
-    order = Order(
-        dataset=Path(), vkey="", base="", out=Path(), cache=Path(), now=here, seed=bytes(32)
-    )
+    order = Order(sources=(), base="", out=Path(), cache=Path(), now=here, seed=bytes(32))
     assert order.started_at == "2026-11-24T12:30:01.123Z"
     assert replace(order, now=here.astimezone(UTC)).started_at == order.started_at

@@ -20,7 +20,9 @@ def test_contents_name_teachers_clauses_and_counts(tmp_path: Path) -> None:
     assert found.counts == HEADER.counts
     assert (found.first_loss, found.last_loss, found.steps, found.planned) == (2.5, 1.5, 2, 2)
     assert (found.is_finished, found.resumes, found.is_pinned) == (True, 0, True)
-    assert found.held_out == ({"loss": 3.0, "tokens": 4, "examples": 1},)
+    assert found.held_out == ({"loss": 3.0, "tokens": 4, "examples": 1, "agreed": 1},)
+    assert found.fates == {"held out": 1, "learned": 4, "left out": 1}
+    assert found.datasets[0]["terms"] == ["12" * 32]
     assert set(found.weights) == {"weights"}
 
 

@@ -17,3 +17,19 @@ def test_the_order_of_keys_does_not_matter() -> None:
     """Equal values have equal digests, different ones do not."""
     assert digest.of_value({"a": 1, "b": [2.5]}) == digest.of_value({"b": [2.5], "a": 1})
     assert digest.of_value([1, 2]) != digest.of_value([2, 1])
+
+
+def test_a_folder_is_its_files_by_name(tmp_path: Path) -> None:
+    """Another content, another name or another file gives another digest; other files do not."""
+    (tmp_path / "a.py").write_text("1")
+    seen = [digest.of_folder(tmp_path, "*.py")]
+    (tmp_path / "notes.md").write_text("x")
+    assert digest.of_folder(tmp_path, "*.py") == seen[0]
+    for change in (
+        lambda: (tmp_path / "a.py").write_text("2"),
+        lambda: (tmp_path / "a.py").rename(tmp_path / "b.py"),
+        (tmp_path / "c.py").touch,
+    ):
+        change()
+        seen.append(digest.of_folder(tmp_path, "*.py"))
+    assert len(set(seen)) == 4

@@ -1,12 +1,15 @@
 """Losses equal a plain float64 reference, however rows are cut into chunks and batches into rows."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from student.losses import Supervision, nll, sequence_loss
+from student.losses import Likeliest, Supervision, nll, sequence_loss, topk_kl
 
 _WIDTH, _VOCAB = 8, 37
 
@@ -145,3 +148,100 @@ def test_nll_is_at_least_fp32(dtype: torch.dtype) -> None:
     case = _draw(2, 4, 2, torch.float32)
     each = nll(case.hidden.to(dtype), case.head, case.supervision, chunk=4)
     assert each.dtype == torch.float32
+
+
+def _told(seed: int, positions: int, width: int, *, temperature: float) -> Likeliest:
+    """What a random teacher of float64 logits tells: `width` of its tokens, one place left empty."""
+    source = torch.Generator().manual_seed(seed + 1)
+    logits = torch.randn(positions, _VOCAB, generator=source, dtype=torch.float64) * 3
+    top = (logits / temperature).log_softmax(-1).topk(width)
+    ids, logprobs = top.indices, top.values
+    ids[:, -1], logprobs[:, -1] = ids[:, 0], -torch.inf
+    return Likeliest(
+        ids=ids,
+        logprobs=logprobs,
+        share=torch.rand(positions, generator=source, dtype=torch.float64),
+        temperature=torch.full((positions,), temperature, dtype=torch.float64),
+    )
+
+
+def _plain_kl(logits: Tensor, told: Likeliest) -> Tensor:
+    """KL of each position, bucket by bucket, as the definition says it."""
+    rows = []
+    for at in range(len(logits)):
+        q = (logits[at] / told.temperature[at]).softmax(-1)
+        known = [
+            (int(i), float(v)) for i, v in zip(told.ids[at], told.logprobs[at], strict=True)
+            if v > -torch.inf
+        ]  # fmt: skip
+        terms = [math.exp(v) * (v - q[i].log()) for i, v in known]
+        left = 1 - sum(math.exp(v) for _, v in known)
+        others = [i for i in range(_VOCAB) if i not in dict(known)]
+        terms.append(left * (math.log(left) - q[others].sum().log()))
+        rows.append(torch.stack(terms).sum())
+    return torch.stack(rows)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    told=st.integers(1, 9),
+    width=st.integers(2, 6),
+    chunk=st.integers(1, 40),
+    temperature=st.sampled_from([1.0, 0.5, 2.0]),
+)
+@settings(max_examples=25)
+def test_topk_kl_and_its_gradients_equal_the_definition(
+    seed: int, told: int, width: int, chunk: int, temperature: float
+) -> None:
+    """Cross-entropy and KL in their shares, with one bucket for all others, in loss and gradients."""
+    case = _draw(seed, 20, 12, torch.float64)
+    likeliest = _told(seed, told, width, temperature=temperature)
+    case.supervision = replace(case.supervision, likeliest=likeliest)
+    hidden = case.hidden.detach().clone().requires_grad_()
+    head = case.head.detach().clone().requires_grad_()
+    logits = (hidden @ head.T)[case.supervision.positions]
+    each = torch.nn.functional.cross_entropy(logits, case.supervision.targets, reduction="none")
+    kl = _plain_kl(logits[-told:], likeliest)
+    share = likeliest.share
+    loss = each[:-told].sum() + ((1 - share) * each[-told:] + share * kl).sum()
+    assert case.ours(7, chunk).is_close(_outcome(loss / 7, hidden, head), 1e-9)
+
+
+def test_a_student_that_is_its_teacher_has_no_kl() -> None:
+    """Told of all its own tokens or of few, a distribution is at no distance from itself."""
+    logits = torch.randn(4, _VOCAB, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for width in (1, 5, _VOCAB):
+        top = logits.log_softmax(-1).topk(width)
+        told = Likeliest(
+            ids=top.indices, logprobs=top.values, share=torch.ones(4), temperature=torch.ones(4)
+        )
+        kl, slope = topk_kl(logits, told)
+        assert torch.allclose(kl, torch.zeros(4, dtype=torch.float64), atol=1e-6)
+        assert torch.allclose(slope, torch.zeros_like(slope), atol=1e-6)
+
+
+def test_a_small_tail_keeps_its_digits_in_fp32() -> None:
+    """Where the student leaves the tail next to nothing, the KL is as in float64 and finite."""
+    logits = torch.zeros(1, _VOCAB)
+    logits[0, 3] = 60.0
+    told = Likeliest(
+        ids=torch.tensor([[3]]), logprobs=torch.tensor([[math.log(0.9)]]),
+        share=torch.ones(1), temperature=torch.ones(1),
+    )  # fmt: skip
+    narrow, slope = topk_kl(logits, told)
+    wide, _ = topk_kl(logits.double(), replace(told, logprobs=told.logprobs.double()))
+    assert torch.allclose(narrow.double(), wide, rtol=1e-5)
+    assert slope.isfinite().all()
+
+
+def test_nothing_is_renormalised_away() -> None:
+    """A student that puts mass where the teacher was silent is told so by the bucket of others."""
+    logits = torch.tensor([[2.0, 1.0, 0.0, 0.0]], dtype=torch.float64)
+    top = logits.log_softmax(-1).topk(2)
+    told = Likeliest(
+        ids=top.indices, logprobs=top.values, share=torch.ones(1), temperature=torch.ones(1)
+    )
+    louder = logits + torch.tensor([[0.0, 0.0, 3.0, 0.0]])
+    kl, slope = topk_kl(louder, told)
+    assert kl > 0.1
+    assert slope[0, 2] > 0 > slope[0, 0]

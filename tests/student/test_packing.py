@@ -1,11 +1,13 @@
 """Packing: every token once, no row above its budget, no row crosses examples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from student.packing import Example, join, pack
+from student.packing import Example, Tops, join, pack
 
 _BUDGET = 64
 _lengths = st.lists(st.integers(1, _BUDGET), max_size=60)
@@ -70,3 +72,28 @@ def test_a_first_token_cannot_be_a_target() -> None:
     """A target that nothing precedes would be predicted from another example, so it raises."""
     with pytest.raises(ValueError, match="first token"):
         join([_example([1, 2], 1), _example([3, 4], 0)])
+
+
+def _tops(told: int, width: int, first: int) -> Tops:
+    ids = np.arange(first, first + told * width).reshape(told, width)
+    return Tops(
+        ids=ids,
+        logprobs=np.full((told, width), -1.0, dtype=np.float32),
+        share=np.full(told, 0.5, dtype=np.float32),
+        temperature=np.ones(told, dtype=np.float32),
+    )
+
+
+def test_what_teachers_told_stands_last_and_is_widened() -> None:
+    """Targets that are told of come last, in order; where fewer tokens are known, places are empty."""
+    first = replace(_example([1, 2, 3, 4], 1), tops=_tops(2, 1, 100))
+    second = _example([5, 6], 1)
+    third = replace(_example([7, 8, 9], 2), tops=_tops(1, 3, 200))
+    row = join([first, second, third])
+    assert row.targets.tolist() == [4, 6, 2, 3, 9]
+    assert row.targets.tolist() == row.ids[row.supervised + 1].tolist()
+    assert row.tops is not None
+    assert row.tops.ids.tolist() == [[100, 100, 100], [101, 101, 101], [200, 201, 202]]
+    assert row.tops.logprobs.tolist() == [[-1, -np.inf, -np.inf]] * 2 + [[-1, -1, -1]]
+    assert row.tops.share.tolist() == [0.5] * 3
+    assert row.tops.temperature.tolist() == [1.0] * 3

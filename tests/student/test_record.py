@@ -20,7 +20,13 @@ def test_a_record_verifies_under_its_pinned_key(tmp_path: Path) -> None:
     record = write_record(tmp_path)
     verified = verify_record(tmp_path, record.vkey)
     assert verified.header["run"] == HEADER.run
-    assert [line.kind for line in verified.lines] == ["held-out", "step", "step", "finished"]
+    assert [line.kind for line in verified.lines] == [
+        "held-out",
+        "step",
+        "step",
+        "adapter",
+        "finished",
+    ]
     assert verified.lines[1].values == {"step": 1, "loss": 2.5}
     assert (verified.head, verified.unsigned, verified.is_pinned) == (record.head, 0, True)
 
@@ -74,16 +80,19 @@ def _without_line(number: int) -> Callable[[bytes], bytes]:
         (_edit("steps.jsonl", _without_line(0)), "steps.jsonl:1"),
         (_edit("steps.jsonl", _without_line(2)), "steps.jsonl:3"),
         (_edit("steps.jsonl", _without_line(3)), "steps.jsonl"),
-        (_edit("steps.jsonl", lambda data: data + b"[]\n"), "steps.jsonl:5"),
-        (_edit("steps.jsonl", lambda data: data + b"{}\n"), "steps.jsonl:5"),
-        (_edit("steps.jsonl", lambda data: data + b"{\n"), "steps.jsonl:5"),
+        (_edit("steps.jsonl", lambda data: data + b"[]\n"), "steps.jsonl:6"),
+        (_edit("steps.jsonl", lambda data: data + b"{}\n"), "steps.jsonl:6"),
+        (_edit("steps.jsonl", lambda data: data + b"{\n"), "steps.jsonl:6"),
         (_edit("run.json", lambda data: data.replace(b"acme-large", b"acme-small")), "jsonl:1"),
         (_edit("run.json", lambda data: data[:-3]), ""),
-        (_edit("record.note", lambda data: data.replace(b"\n4\n", b"\n3\n")), "record.note"),
+        (_edit("record.note", lambda data: data.replace(b"\n5\n", b"\n4\n")), "record.note"),
         (_edit("record.note", lambda data: data[:-20]), "record.note"),
+        (_edit("examples.jsonl", lambda data: data.replace(b"held out", b"learned")), "examples"),
+        (lambda folder: (folder / "examples.jsonl").unlink(), ""),
         (lambda folder: (folder / "steps.jsonl").unlink(), ""),
         (lambda folder: (folder / "model/weights").write_bytes(b"other"), "model/weights"),
         (lambda folder: (folder / "model/weights").unlink(), "model/weights"),
+        (lambda folder: (folder / "adapter/weights").write_bytes(b"more"), "adapter/weights"),
     ],
 )
 def test_any_change_is_found(tmp_path: Path, damage: Callable[[Path], None], where: str) -> None:
@@ -93,6 +102,17 @@ def test_any_change_is_found(tmp_path: Path, damage: Callable[[Path], None], whe
     with pytest.raises(RecordError, match="not what it says") as caught:
         verify_record(tmp_path, record.vkey)
     assert where in caught.value.where
+
+
+@pytest.mark.parametrize(
+    "left", [("run.key",), ("run.key", "run.vkey", "examples.jsonl", ".run.json")]
+)
+def test_a_start_that_was_killed_can_be_made_again(tmp_path: Path, left: tuple[str, ...]) -> None:
+    """What lies there without a header is no run: the next start puts its own in its place."""
+    for name in left:
+        (tmp_path / name).write_bytes(b"half")
+    record = write_record(tmp_path)
+    assert verify_record(tmp_path, record.vkey).unsigned == 0
 
 
 def test_a_changed_snapshot_is_found(tmp_path: Path) -> None:
@@ -153,7 +173,7 @@ def test_reopening_goes_on_from_the_last_whole_line(tmp_path: Path) -> None:
 def test_reopening_as_another_run_names_the_difference(tmp_path: Path) -> None:
     """Only the parts that differ are shown, as theirs and ours."""
     Record.start(tmp_path, HEADER, b"\x02" * 32)
-    other = replace(HEADER, config={"seed": 1, "learning_rate": 0.5}, held_out=("y#0" * 100,))
+    other = replace(HEADER, config={"seed": 1, "learning_rate": 0.5}, tokens="99" * 100)
     with pytest.raises(RecordError) as caught:
         Record.reopen(tmp_path, other)
     assert 'config: {"seed": 0} -> {"seed": 1}' in caught.value.message

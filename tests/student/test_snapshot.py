@@ -1,18 +1,21 @@
 """Snapshots are whole or not there, hold no pickle, and give back what they took, bit by bit."""
 
-import errno
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.optim import AdamW
 from transformers import PreTrainedModel
 
 from student import snapshot
 from student.errors import SnapshotError
 from student.model import Student, output_head
+from student.parallel import Team
+from tests.student.disk import disk_of
 
 
 def _trained(model: PreTrainedModel, steps: int) -> AdamW:
@@ -56,17 +59,62 @@ def test_tied_weights_stay_tied(student: Student, tmp_path: Path) -> None:
     assert output_head(model) is model.get_input_embeddings().weight
 
 
+_SHARD = "shard-00001-model-00001-of-00001.safetensors"
+
+
 def test_only_safetensors_and_json_are_written(student: Student, tmp_path: Path) -> None:
-    """A snapshot is two safetensors files and one JSON file with their digests."""
+    """A snapshot is two shards in safetensors and one JSON file with their digests."""
     taken = snapshot.save(tmp_path, 1, student.model, _trained(student.model, 1), run="run-1")
-    assert sorted(path.name for path in taken.folder.iterdir()) == [
-        "optimiser.safetensors",
-        "state.json",
-        "weights.safetensors",
-    ]
+    files = [path for path in taken.folder.rglob("*") if path.is_file()]
+    names = sorted(str(path.relative_to(taken.folder)) for path in files)
+    assert names == [f"optimiser/{_SHARD}", "state.json", f"weights/{_SHARD}"]
     state = json.loads((taken.folder / "state.json").read_text())
-    assert set(state["files"]) == {"optimiser.safetensors", "weights.safetensors"}
-    assert all(isinstance(value, int) for value in state["random"]["cpu"])
+    assert set(state["files"]) == {f"optimiser/{_SHARD}", f"weights/{_SHARD}"}
+    assert all(isinstance(value, int) for value in state["random"][0]["cpu"])
+    assert state["random"][0]["cuda"] is None
+
+
+def test_equal_snapshots_have_equal_digests(student: Student, tmp_path: Path) -> None:
+    """Taken twice of the same student, a snapshot is the same byte for byte."""
+    optimiser = _trained(student.model, 1)
+    digests = {
+        snapshot.save(tmp_path / str(n), 1, student.model, optimiser, run="run-1").digest
+        for n in range(4)
+    }
+    assert len(digests) == 1
+
+
+def test_only_what_learns_is_kept(student: Student, tmp_path: Path) -> None:
+    """Weights that do not learn are the base's: they are neither written nor touched."""
+    model = student.model
+    model.requires_grad_(requires_grad=False)
+    norm = model.get_parameter("model.norm.weight")
+    norm.requires_grad = True
+    optimiser = _trained(model, 1)
+    taken = snapshot.save(tmp_path, 1, model, optimiser, run="run-1")
+    assert set(load_file(taken.folder / f"weights/{_SHARD}")) == {"model.norm.weight"}
+    before = _weights(model)
+    with torch.no_grad():
+        norm.zero_()
+    snapshot.restore(taken, model, optimiser, run="run-1")
+    assert all(torch.equal(a, b) for a, b in zip(_weights(model), before, strict=True))
+
+
+def test_a_snapshot_of_other_processes_leaves_chance_alone(
+    student: Student, tmp_path: Path
+) -> None:
+    """Taken by another number of processes, it gives back all but the random state."""
+    model = student.model
+    optimiser = _trained(model, 1)
+    taken = snapshot.save(tmp_path, 1, model, optimiser, run="run-1")
+    path = taken.folder / "state.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps({**state, "random": state["random"] * 2}))
+    torch.manual_seed(7)
+    before, weights = torch.get_rng_state(), _weights(model)
+    snapshot.restore(snapshot.snapshots(tmp_path)[0], model, optimiser, run="run-1")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(_weights(model), weights, strict=True))
 
 
 def _flip(name: str) -> Callable[[Path], None]:
@@ -78,14 +126,19 @@ def _flip(name: str) -> Callable[[Path], None]:
     return flip
 
 
+def _add_shard(folder: Path) -> None:
+    shutil.copy(folder / f"weights/{_SHARD}", folder / "weights/shard-00002.safetensors")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_flip("weights.safetensors"), r"`weights\.safetensors` is not the file"),
-        (_flip("optimiser.safetensors"), r"`optimiser\.safetensors` is not the file"),
+        (_flip(f"weights/{_SHARD}"), rf"`weights/{_SHARD}` is not the file"),
+        (_flip(f"optimiser/{_SHARD}"), rf"`optimiser/{_SHARD}` is not the file"),
         (_flip("state.json"), r"`state\.json` is not the file"),
-        (lambda folder: (folder / "weights.safetensors").unlink(), r"`weights\.safetensors`"),
+        (lambda folder: (folder / f"weights/{_SHARD}").unlink(), rf"`weights/{_SHARD}`"),
         (lambda folder: (folder / "state.json").unlink(), r"`state\.json` cannot be read"),
+        (_add_shard, r"`weights/shard-00002\.safetensors` was not written with it"),
     ],
 )
 def test_a_damaged_snapshot_is_refused(
@@ -108,21 +161,23 @@ def test_another_runs_snapshot_is_refused(student: Student, tmp_path: Path) -> N
         snapshot.restore(taken, student.model, optimiser, run="run-2")
 
 
-def test_a_full_disk_keeps_the_earlier_snapshot(
-    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_keeps_the_earlier_snapshot(student: Student, tmp_path: Path) -> None:
     """Where a snapshot cannot be written, nothing half-written is left and the last one stays."""
     optimiser = _trained(student.model, 1)
     first = snapshot.save(tmp_path, 1, student.model, optimiser, run="run-1")
-
-    def full(*args: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(snapshot, "save_file", full)
-    with pytest.raises(SnapshotError, match="No space left"):
+    with disk_of(50_000), pytest.raises(SnapshotError, match="File too large") as caught:
         snapshot.save(tmp_path, 2, student.model, optimiser, run="run-1")
+    assert "\n" not in caught.value.message
     assert snapshot.snapshots(tmp_path) == [first]
     assert [path.name for path in tmp_path.iterdir()] == [first.folder.name]
+
+
+def test_a_folder_that_others_do_not_see_is_refused(student: Student, tmp_path: Path) -> None:
+    """A process that does not find the leader's folder says that storage must be shared."""
+    behind = Team(rank=1, size=1)
+    with pytest.raises(SnapshotError, match="not every process sees") as caught:
+        snapshot.save(tmp_path, 1, student.model, _trained(student.model, 1), run="r", team=behind)
+    assert caught.value.code == "unshared-folder"
 
 
 def test_snapshots_are_listed_in_order_and_pruned(student: Student, tmp_path: Path) -> None:

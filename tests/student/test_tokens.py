@@ -8,11 +8,13 @@ import pytest
 from tokenizers.normalizers import Replace
 
 from student import tokens as tokens_module
-from student.config import Length
+from student.chat import ChatTokenizer
+from student.config import Length, Reasoning
 from student.errors import ConfigError, IntakeError, RowError
 from student.intake import AdmittedExample
 from student.model import Student, load_student
-from student.tokens import ChatTokenizer, MadeRow, Tokens, make_row, tokenise
+from student.token_cache import Tokens
+from student.tokens import MadeRow, RowPolicy, make_row, tokenise
 from tests.student.datasets import LESSONS, Lesson, admit
 from tests.student.students import CHATML, write_student
 
@@ -41,7 +43,7 @@ def _make(
     length: Length = Length.REFUSE,
     row_tokens: int = 500,
 ) -> MadeRow:
-    return make_row(example, tokenizer, length=length, row_tokens=row_tokens)
+    return make_row(example, tokenizer, RowPolicy(length=length, row_tokens=row_tokens))
 
 
 def _said(made: MadeRow, tokenizer: ChatTokenizer) -> str:
@@ -189,13 +191,8 @@ def test_an_answer_is_never_cut_to_fit(student: Student, tmp_path: Path, length:
 
 def _tokenise(path: Path, student: Student, lessons: list[Lesson], length: Length) -> Tokens:
     folder = path / f"dataset-{len(list(path.glob('dataset-*')))}"
-    return tokenise(
-        admit(folder, lessons),
-        student.tokenizer,
-        length=length,
-        row_tokens=130,
-        cache=path / "cache",
-    )
+    policy = RowPolicy(length=length, row_tokens=130)
+    return tokenise(admit(folder, lessons), student.tokenizer, policy, path / "cache")
 
 
 def test_what_is_left_out_is_counted(student: Student, tmp_path: Path) -> None:
@@ -235,9 +232,8 @@ def test_the_cache_gives_the_same_tokens(student: Student, tmp_path: Path) -> No
     """What was made once is read again, memory-mapped, and is the same."""
     first = _tokenise(tmp_path / "a", student, list(LESSONS), Length.DROP)
     admitted = admit(tmp_path / "b", LESSONS)
-    again = tokenise(
-        admitted, student.tokenizer, length=Length.DROP, row_tokens=130, cache=tmp_path / "a/cache"
-    )
+    policy = RowPolicy(length=Length.DROP, row_tokens=130)
+    again = tokenise(admitted, student.tokenizer, policy, tmp_path / "a/cache")
     assert again.digest == first.digest
     assert isinstance(again.ids, np.memmap)
     assert len(list((tmp_path / "a/cache").iterdir())) == 1
@@ -281,8 +277,39 @@ def test_a_changed_cache_is_refused(student: Student, tmp_path: Path, file: str)
     data[-9] ^= 1
     path.write_bytes(data)
     admitted = admit(tmp_path / "again", LESSONS)
+    policy = RowPolicy(length=Length.DROP, row_tokens=130)
     with pytest.raises(IntakeError, match="cached tokens"):
-        tokenise(
-            admitted, student.tokenizer,
-            length=Length.DROP, row_tokens=130, cache=tmp_path / "cache",
-        )  # fmt: skip
+        tokenise(admitted, student.tokenizer, policy, tmp_path / "cache")
+
+
+_WITH_REASONING = CHATML.replace(
+    "+ message['content'] ",
+    "+ ('<think>' + message['reasoning_content'] + '</think>' if message['reasoning_content'] "
+    "else '') + message['content'] ",
+)
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "said"),
+    [
+        (Reasoning.KEEP, "<think>Snow is white.</think>White.<|im_end|>"),
+        (Reasoning.DROP, "White.<|im_end|>"),
+    ],
+)
+def test_reasoning_is_kept_or_dropped(tmp_path: Path, reasoning: Reasoning, said: str) -> None:
+    """What the teacher thought is learned with its answer where that is configured."""
+    tokenizer = _tokenizer(tmp_path, _WITH_REASONING)
+    example = _example(tmp_path, Lesson(answers=("White.",), reasoning="Snow is white."))
+    policy = RowPolicy(length=Length.REFUSE, row_tokens=500, reasoning=reasoning)
+    assert _said(make_row(example, tokenizer, policy), tokenizer) == said
+
+
+def test_reasoning_that_the_template_leaves_out_is_not_kept(
+    student: Student, tmp_path: Path
+) -> None:
+    """A template without a place for reasoning cannot teach it, and the row says so."""
+    example = _example(tmp_path, Lesson(reasoning="I think."))
+    policy = RowPolicy(length=Length.REFUSE, row_tokens=500, reasoning=Reasoning.KEEP)
+    with pytest.raises(RowError) as caught:
+        make_row(example, student.tokenizer, policy)
+    assert caught.value.code == "reasoning-not-in-template"

@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from student import losses
+from student import digest, losses
 from student.config import Config, Order
 from student.errors import ConfigError, IntakeError, RecordError, SnapshotError, TrainingError
 from student.model import Student, load_student
 from student.record import verify_record
 from student.trainer import Progress, RunResult, carry_out
 from tests.student.datasets import LESSONS, NOW, STUDENT, Sealed, seal_dataset
+from tests.student.disk import disk_of
 
 _CONFIG = Config(
     steps=8,
@@ -43,8 +41,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
 def order(sealed: Sealed, base: Path, tmp_path: Path) -> Order:
     """A run of the tiny student on the sound dataset."""
     return Order(
-        dataset=sealed.path,
-        vkey=sealed.vkey,
+        sources=(sealed.source,),
         student=STUDENT,
         base=str(base),
         out=tmp_path / "run",
@@ -133,36 +130,48 @@ def test_a_killed_run_resumes_bit_by_bit(order: Order, tmp_path: Path, killed_at
     assert kinds.count("resumed") == 1
 
 
-_CHILD = """
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-import torch
-from student.config import Config, Order
-from student.trainer import carry_out
-dataset, vkey, base, out, cache, at = sys.argv[1:]
-torch.set_num_threads(1)
-def tell(progress):
-    if progress.step == int(at):
-        os.kill(os.getpid(), signal.SIGKILL)
-carry_out(
-    Order(dataset=Path(dataset), vkey=vkey, base=base, out=Path(out), cache=Path(cache),
-          now=datetime(2026, 11, 24, 12, tzinfo=UTC), seed=bytes(32)),
-    Config(steps=8, batch_tokens=256, row_tokens=128, learning_rate=3e-3, held_out_share=0.1,
-           snapshot_steps=3, device="cpu"),
-    tell,
-)
-"""
+def test_a_killed_adapter_resumes_bit_by_bit(order: Order, tmp_path: Path) -> None:
+    """Where chance takes part in each pass, its state is part of what a run goes on with."""
+    config = replace(_CONFIG, lora_rank=4, lora_dropout=0.3)
+    whole = carry_out(replace(order, out=tmp_path / "whole"), config)
+    with pytest.raises(_Killed):
+        carry_out(order, config, _killing(5))
+    torch.manual_seed(99)
+    resumed = carry_out(replace(order, is_resumed=True), config)
+    assert resumed.weights == whole.weights
+    assert _losses(order.out) == _losses(tmp_path / "whole")
 
 
-@pytest.mark.slow
-def test_a_process_killed_outright_resumes_bit_by_bit(order: Order, tmp_path: Path) -> None:
-    """A process ended by kill -9 leaves what another resumes to the very same weights."""
-    whole = carry_out(replace(order, out=tmp_path / "whole"), _CONFIG)
-    words = [order.dataset, order.vkey, order.base, order.out, order.cache, 5]
-    child = subprocess.run([sys.executable, "-c", _CHILD, *map(str, words)], check=False)
-    assert child.returncode == -signal.SIGKILL
-    assert carry_out(replace(order, is_resumed=True), _CONFIG).weights == whole.weights
+def test_an_adapter_alone_is_learned(order: Order) -> None:
+    """With a rank, the base stays, the adapter is on record, and the student has it merged."""
+    result = carry_out(order, replace(_CONFIG, lora_rank=4, learning_rate=2e-2))
+    (line,) = [each for each in verify_record(order.out, None).lines if each.kind == "adapter"]
+    adapter = order.out / "adapter"
+    assert line.values["files"] == {
+        path.name: digest.of_file(path) for path in sorted(adapter.iterdir())
+    }
+    origin = json.loads((adapter / "inbond-adapter.json").read_text())
+    assert origin["base"]["files"] == result.base.files
+    made, base = (
+        load_file(Path(f) / "model.safetensors") for f in (order.out / "model", order.base)
+    )
+    assert made.keys() == base.keys()
+    changed = {name for name in made if not torch.equal(made[name], base[name])}
+    assert changed == {name for name in made if name.endswith("_proj.weight")}
+    assert result.after is not None
+    assert result.before is not None
+    assert result.after.loss < result.before.loss
+
+
+def test_a_full_disk_ends_a_run_that_can_go_on(order: Order, tmp_path: Path) -> None:
+    """Where no more can be written, the run says so, and goes on from what was whole."""
+    config = replace(_CONFIG, steps=40, snapshot_steps=1000)
+    whole = carry_out(replace(order, out=tmp_path / "whole"), config)
+    with disk_of(10_000), pytest.raises(TrainingError, match="File too large") as caught:
+        carry_out(order, config)
+    assert caught.value.code == "run-stopped"
+    assert not (order.out / "model").exists()
+    assert carry_out(replace(order, is_resumed=True), config).weights == whole.weights
 
 
 def test_half_a_line_of_a_killed_run_is_cut_off(order: Order) -> None:
@@ -201,18 +210,18 @@ def test_resuming_with_another_dataset_is_refused(order: Order, tmp_path: Path) 
         carry_out(order, _CONFIG, _killing(4))
     other = seal_dataset(tmp_path / "other", LESSONS[:5])
     with pytest.raises(RecordError, match="datasets"):
-        carry_out(replace(order, is_resumed=True, dataset=other.path), _CONFIG)
+        carry_out(replace(order, is_resumed=True, sources=(other.source,)), _CONFIG)
 
 
 def test_a_damaged_snapshot_is_refused(order: Order) -> None:
     """Weights of a snapshot that are not those written are never resumed from."""
     with pytest.raises(_Killed):
         carry_out(order, _CONFIG, _killing(5))
-    path = order.out / "snapshots/step-00000003/weights.safetensors"
+    (path,) = (order.out / "snapshots/step-00000003/weights").iterdir()
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(SnapshotError, match=r"`weights\.safetensors` is not the file"):
+    with pytest.raises(SnapshotError, match=r"`weights/shard-.*` is not the file"):
         carry_out(replace(order, is_resumed=True), _CONFIG)
 
 
@@ -258,7 +267,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert stopped.kind == "stopped"
     assert all(f"`{name}`" in caught.value.message for name in stopped.values["examples"])
     kept = max((order.out / "snapshots").iterdir())
-    weights = load_file(kept / "weights.safetensors")
+    weights = load_file(next((kept / "weights").iterdir()))
     assert all(bool(torch.isfinite(weight).all()) for weight in weights.values())
 
 
@@ -276,7 +285,7 @@ def test_nothing_is_loaded_before_every_proof_held(
 
     monkeypatch.setattr("student.trainer.load_student", never)
     with pytest.raises(IntakeError, match="not proven"):
-        carry_out(replace(order, dataset=copy), _CONFIG)
+        carry_out(replace(order, sources=(replace(sealed, path=copy).source,)), _CONFIG)
     assert not order.out.exists()
 
 

@@ -75,7 +75,7 @@ class Transcript:
 
 def load(path: Path) -> Transcript:
     """The transcript a file holds."""
-    written = yaml.safe_load(path.read_text())
+    written = yaml.load(path.read_text(), yaml.CSafeLoader)
     terminal = written.pop("terminal", None)
     return Transcript(
         wire_format=path.parent.name,

@@ -36,6 +36,7 @@ def test_parameters() -> None:
     )
     assert (request.is_streamed, request.n, request.max_tokens) == (True, 3, 7)
     assert (request.temperature, request.wants_logprobs) == (1.0, True)
+    assert _request(top_p=0.5).bent_by == ("top_p",)
     assert _request(max_tokens=5).max_tokens == 5
     assert _request(top_logprobs=2).wants_logprobs
     assert not _request(top_logprobs=0).wants_logprobs
