@@ -208,6 +208,30 @@ _FACTS: tuple[FactSpec, ...] = (
     ),
     _organisation("country", "The country the organisation is established in.", FactType.TEXT),
     _organisation("revenue_usd", "Yearly revenue of the organisation, in US dollars.", _NUMBER),
+    # of other origin
+    FactSpec(
+        name="source.name",
+        asserter=Asserter.DECLARED,
+        doc="The source of an example that did not come through the proxy.",
+        standing="choice",
+        supplier="the import",
+    ),
+    FactSpec(
+        name="source.origin",
+        asserter=Asserter.DECLARED,
+        doc="Whose an imported example is: the organisation's own, openly licensed, under a contract, or a teacher's.",
+        type=_CHOICE,
+        standing="declaration",
+        values=("own", "open", "licensed", "teacher"),
+        supplier="the import",
+    ),
+    FactSpec(
+        name="source.licence",
+        asserter=Asserter.DECLARED,
+        doc="The licence of an imported example: an SPDX id or a LicenseRef.",
+        standing="declaration",
+        supplier="the import",
+    ),
     # model
     FactSpec(
         name="model.asked",
@@ -321,6 +345,13 @@ _FACTS: tuple[FactSpec, ...] = (
         name="response.verbatim",
         asserter=Asserter.WIRE,
         doc="Whether the answer quotes a text word for word.",
+        type=_BOOL,
+        gate=_ANSWERED,
+    ),
+    FactSpec(
+        name="response.logprobs",
+        asserter=Asserter.WIRE,
+        doc="Whether token log-probabilities came; known only where they were asked for.",
         type=_BOOL,
         gate=_ANSWERED,
     ),

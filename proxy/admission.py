@@ -9,7 +9,7 @@ all (policy language §1.4, rule 8).
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import tee
 
@@ -107,7 +107,8 @@ class Admission:
         """The same exchange, judged with all that contributed to it."""
         call, exchange = own.candidate.call.entry, own.candidate.exchange.entry
         if not call.parents and not call.sources and exchange.continues is None:
-            return own
+            return self._as_imported(own)
+        own = self._as_imported(own)
         family = self._lineage.of(exchange.id)
         found = [self._contributor(name) for name in family.exchanges]
         known = [each for each in found if each is not None]
@@ -130,6 +131,16 @@ class Admission:
             duties=_union(map(self._lineage.duties, family.sources)),
         )
 
+    def _as_imported(self, judged: Judged) -> Judged:
+        """The same, unless it was imported and nothing of its import may be learned."""
+        batch = judged.candidate.call.entry.imported
+        problem = "" if batch is None else self._lineage.import_problem(batch)
+        if not problem:
+            return judged
+        least = Effect.REVIEW if problem == "not-confirmed" else Effect.FORBID
+        verdict = max(judged.verdict, least, key=_STRICTNESS.index)
+        return replace(judged, reason=judged.reason or problem, verdict=verdict)
+
     def _reason(self, family: Family, found: Iterable[Judged | None]) -> str:
         """Why what contributed keeps an exchange out, the strictest reason first."""
         if not all(map(self._lineage.is_usable, family.sources)):
@@ -138,7 +149,8 @@ class Admission:
         for reason in ("excluded", "rejected", _UNKNOWN, "held-back", "not-admitted"):
             if reason in reasons:
                 return reason if reason == _UNKNOWN else f"contributor-{reason}"
-        return ""
+        others = sorted(reasons - {""})
+        return f"contributor-{others[0]}" if others else ""
 
     def _contributor(self, exchange: str) -> Judged | None:
         """The verdict on a contributor; None where it is unknown what it says or rests on."""
@@ -147,7 +159,8 @@ class Admission:
             is_known = candidate is not None and self._is_readable(candidate)
             judged = None
             if candidate is not None and is_known:
-                (judged,) = judge_all(self._bundle, [candidate], self._student, self._at)
+                (alone,) = judge_all(self._bundle, [candidate], self._student, self._at)
+                judged = self._as_imported(alone)
             self._judged[exchange] = judged
         return self._judged[exchange]
 

@@ -7,9 +7,11 @@ contributed (`proxy.admission`).
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import batched
 from pathlib import Path
 
 from policies.bundle import Bundle
@@ -24,8 +26,9 @@ from proxy.ledger.example import ExampleRow, ManifestLine, manifest_bytes, rows_
 from proxy.notary import Draft, Notary
 from proxy.route import Registry
 from proxy.selection import close_over
-from proxy.store.bodies import Absent, open_seal
-from proxy.store.queries import candidates, head
+from proxy.store.bodies import Absent, open_all
+from proxy.store.bodies import Opening as StoredOpening
+from proxy.store.queries import candidates, head, sources
 from proxy.store.records import Candidate, StoredEntry
 from proxy.store.session import Database
 
@@ -33,6 +36,8 @@ __all__ = ["Chosen", "Sealed", "choose", "seal_dataset", "valid_until"]
 
 _VALID = timedelta(days=30)
 """The longest that a dataset is valid without a newer status (design §8)."""
+_BATCH = 200
+"""Bodies that are read and opened at a time."""
 _DECLARED = "student.competes_with"
 
 
@@ -72,7 +77,7 @@ class Sealed:
     valid_until: str
 
 
-def choose(
+def choose(  # noqa: PLR0913 - two of them narrow the choice
     database: Database,
     bundle: Bundle,
     registry: Registry,
@@ -80,8 +85,11 @@ def choose(
     *,
     project: str | None,
     at: datetime,
+    source: str | None = None,
 ) -> Chosen:
-    """The exchanges that this student may learn from today; with a project, of that project only.
+    """The exchanges that this student may learn from today.
+
+    With a project those of that project only; with a source those made from it, or imported as it.
 
     Raises:
         LedgerError: the ledger cannot be read, or a stored body is not what was sealed.
@@ -90,17 +98,30 @@ def choose(
         chosen = Chosen(student=student, bundle=bundle, at=at, size=head(connection).size)
         admission = Admission(connection, bundle, student, at)
         considered = candidates(connection, project=project)
-        for judged in map(admission.with_family, judge_all(bundle, considered, student, at)):
-            reason = judged.reason
-            if not reason:
-                opening = open_seal(connection, answer_of(judged.candidate).seal)
-                if isinstance(opening, Absent):
-                    reason = opening.value
-                else:
-                    opened = Opening(salt=opening.salt, body=opening.data)
-                    reason = _take(chosen, judged, opened, registry)
-            chosen.manifest.append(_line(judged, reason))
+        if source is not None:
+            names = {item.entry.id for item in sources(connection) if item.entry.source == source}
+            considered = (one for one in considered if names & {*one.call.entry.sources})
+        decided = map(admission.with_family, judge_all(bundle, considered, student, at))
+        for some in batched(decided, _BATCH):
+            seals = {answer_of(one.candidate).seal for one in some if not one.reason}
+            found = open_all(connection, seals)
+            for judged in some:
+                reason = judged.reason or _learn(chosen, judged, found, registry)
+                chosen.manifest.append(_line(judged, reason))
     return chosen
+
+
+def _learn(
+    chosen: Chosen,
+    judged: Judged,
+    found: Mapping[str, StoredOpening | Absent],
+    registry: Registry,
+) -> str:
+    """Add what an admitted exchange teaches; gives the reason where it teaches nothing."""
+    opening = found[answer_of(judged.candidate).seal]
+    if isinstance(opening, Absent):
+        return opening.value
+    return _take(chosen, judged, Opening(salt=opening.salt, body=opening.data), registry)
 
 
 def _take(chosen: Chosen, judged: Judged, opening: Opening, registry: Registry) -> str:

@@ -108,6 +108,8 @@ def answer_facts(entry: Entry, exchange: Exchange) -> dict[str, Fact]:
     quotes = [c.is_verbatim for c in answer.choices]
     if quotes and (any(quotes) or None not in quotes):
         marks["response.verbatim"] = any(quotes)
+    if exchange.request.wants_logprobs:
+        marks["response.logprobs"] = any(c.logprobs is not None for c in answer.choices)
     facts: dict[str, Fact] = {k: v for k, v in marks.items() if v or answer.is_complete}
     reasons = {plain_name(choice.finish_reason) for choice in answer.choices}
     reason = reasons.pop() if len(reasons) == 1 else None

@@ -11,6 +11,7 @@ from typing import Any
 
 from proxy.ledger.entry import DecisionRecord, SealRecord
 from proxy.ledger.example import ExampleRow, texts_of
+from proxy.ledger.imported import IMPORTED
 from proxy.route import Registry
 from proxy.store.records import Candidate
 
@@ -90,12 +91,16 @@ def _only(flaws: Sequence[str]) -> str:
 
 def _contract(registry: Registry, candidate: Candidate) -> _Contract | None:
     """The contract of an exchange; None where the registry knows it no more."""
-    route = candidate.call.entry.facts["route"]
+    facts = candidate.call.entry.facts
+    route, source = facts["route"], facts.get("source.name")
+    if route == IMPORTED:
+        return _Contract(provider=str(source), licence=str(facts["source.licence"]))
     model = candidate.exchange.entry.facts.get("model.id")
     for entry in registry.entries:
         if entry.route == route and (entry.licence is None or model in entry.models.values()):
             licence = entry.licence or f"LicenseRef-terms-{entry.id}"
-            return _Contract(provider=entry.provider, licence=licence)
+            word = "" if source is None else f", as source `{source}` declares"
+            return _Contract(provider=entry.provider + word, licence=licence)
     return None
 
 
@@ -127,6 +132,7 @@ def _row(
         tools=texts.tools,
         completion=texts.completion,
         logprobs=texts.logprobs,
+        sampling=texts.sampling,
         clauses=tuple(record.clauses),
         terms=tuple(record.terms),
         grants=tuple(record.grants),

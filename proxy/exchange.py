@@ -108,6 +108,8 @@ class Request:
     max_tokens: int | None = None
     temperature: float | None = None
     wants_logprobs: bool = False
+    bent_by: tuple[str, ...] = ()
+    """Settings beside the temperature that bend what is sampled from, where the format reads them."""
     has_system: bool = False
     has_images: bool = False
     is_whole: bool = True

@@ -75,6 +75,7 @@ class Gatehouse:
         self._identities = identities
         self._unlisted = unlisted
         self._tunnels: dict[str, str] = {}
+        self._held: LedgerError | None = None
 
     async def connect(
         self, client: str, host: str, port: int, headers: Headers
@@ -156,6 +157,8 @@ class Gatehouse:
             return self._turn_away(error, _expected(arrival, route))
         except LedgerError as error:
             return self._unreadable(error, _expected(arrival, route))
+        if self._held is not None:
+            return self._unreadable(self._held, _expected(arrival, route))
         return self._call(arrival, route, caller)
 
     async def _open_unlisted(self, arrival: Arrival) -> Passage | Refused:
@@ -193,6 +196,15 @@ class Gatehouse:
     def renew(self, services: Services) -> None:
         """Serve what arrives from now on by these; calls under way end by those they began with."""
         self._services = services
+
+    def hold(self, reason: LedgerError | None) -> None:
+        """Refuse every call from now on, with this reason; None lets them through again."""
+        self._held = reason
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are let through, each on its own merits."""
+        return self._held is None
 
     def broken(self, reason: str) -> Refused:
         """The refusal when a hook failed and there is no call to ask."""

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from proxy.errors import ProofError, SettingsError
 from proxy.keyfile import read_private, write_private
-from proxy.ledger.checkpoint import LogKey
+from proxy.ledger.checkpoint import LogKey, NoteSigner
 from proxy.ledger.envelope import ExportKey
+from proxy.settings import Settings
+from proxy.signers import signer_of
 
-__all__ = ["Keys", "load_keys", "make_keys"]
+__all__ = ["Keys", "keys_of", "load_keys", "make_keys"]
 
 _LOG = "log.key"
 _EXPORT = "export.pem"
@@ -20,7 +22,8 @@ _SECRET_BYTES = 32
 class Keys:
     """What this installation signs with, and what it hides clients' own keys with."""
 
-    log: LogKey
+    log: NoteSigner
+    """A key, or the program that has one signed with elsewhere."""
     export: ExportKey
     """For the signatures of bundles."""
     fingerprint: bytes = field(repr=False)
@@ -44,14 +47,24 @@ def make_keys(directory: Path, *, origin: str, entropy: bytes) -> Keys:
     return Keys(log=log, export=export, fingerprint=fingerprint)
 
 
-def load_keys(directory: Path) -> Keys:
-    """The keys of an installation.
+def keys_of(settings: Settings) -> Keys:
+    """The keys of a workspace; where `signer` names a program, it stands for the log's key.
+
+    Raises:
+        SettingsError: as `load_keys`, or the program's public key is none.
+    """
+    signer = signer_of(settings.signer, settings.directory)
+    return load_keys(settings.keys_directory, signer=signer)
+
+
+def load_keys(directory: Path, *, signer: NoteSigner | None = None) -> Keys:
+    """The keys of an installation; with a `signer`, the log's own is not looked for.
 
     Raises:
         SettingsError: a file cannot be read, is open to others, or does not hold its key.
     """
     return Keys(
-        log=_load_log(directory / _LOG),
+        log=signer or _load_log(directory / _LOG),
         export=_load_export(directory / _EXPORT),
         fingerprint=_load_fingerprint(directory / _FINGERPRINT),
     )

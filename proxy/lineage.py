@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from proxy.ledger.contributors import Family, call_of, reach
 from proxy.ledger.entry import CallEntry, Entry, ExchangeEntry, SourceEntry, exchange_of
+from proxy.ledger.imported import import_problem
 from proxy.store.queries import (
     decisions_of,
     entries,
     exchange_with_call,
+    imports,
     judgements_of,
     sources,
 )
@@ -48,6 +50,7 @@ class Lineage:
         self._relatives: dict[str, Relative | None] = {}
         self._answers: dict[str, list[str]] | None = None
         self._sources: dict[str, StoredEntry[SourceEntry]] | None = None
+        self._imports: Mapping[str, str] | None = None
 
     def of(self, exchange: str) -> Family:
         """All that contributed to an exchange; what is not on record is named as well."""
@@ -96,6 +99,20 @@ class Lineage:
         """The duties that a source comes with."""
         found = self._known_sources().get(source)
         return [] if found is None else found.entry.duties
+
+    def import_problem(self, batch: str) -> str:
+        """Why nothing of an import may be learned today: a slug, empty where it may."""
+        if self._imports is None:
+            said = [item.entry for item in imports(self._connection)]
+            self._imports = {
+                each.batch: import_problem(
+                    each.origin,
+                    each.evidence,
+                    [one.action for one in said if one.batch == each.batch],
+                )
+                for each in said
+            }
+        return self._imports.get(batch, "import-unknown")
 
     def _known_sources(self) -> dict[str, StoredEntry[SourceEntry]]:
         if self._sources is None:

@@ -19,11 +19,13 @@ from proxy.ledger.bundle import (
     write_bundle,
 )
 from proxy.ledger.canonical import Json, canonical
+from proxy.ledger.checkpoint import unverified_checkpoint
 from proxy.ledger.entry import DatasetEntry, EraseEntry, ExportEntry
 from proxy.ledger.envelope import ExportKey
 from proxy.ledger.example import ExampleRow, ManifestLine
 from proxy.ledger.tables import Table
 from proxy.selection import documents_of, tile_reader_of
+from proxy.store.anchors import anchor_files
 from proxy.store.checkpoints import Signer
 from proxy.store.log import Document, Log, Pending, leaf_of
 from proxy.store.queries import checkpoints, entries
@@ -64,6 +66,19 @@ class Notary:
     export_key: ExportKey
     log_key: str
     """The vkey of the log."""
+    anchor: Callable[[], None] = lambda: None
+    """Shows the newest checkpoint to others."""
+
+    def sign(self) -> str:
+        """The checkpoint over all entries, shown to whoever the settings name.
+
+        Raises:
+            ForkError: the database does not extend what was signed, or was shown to others.
+            LedgerError: it cannot be signed.
+        """
+        note = self.signer.sign()
+        self.anchor()
+        return note
 
     def issue(self, entry: DatasetEntry | ExportEntry, draft: Draft, target: Path) -> str:
         """Append the entry, sign the log, write the bundle to `target`; gives the checkpoint.
@@ -82,10 +97,11 @@ class Notary:
         (seq,) = self.log.append(
             [Pending(entry, documents=(disclosed(opening.seal for opening in draft.openings),))]
         )
-        note = self.signer.sign()
+        note = self.sign()
         with self.log.database.read() as connection:
             _refuse_moved(connection, draft, before=seq)
             older = _checkpoint_sizes(connection)
+            anchored = anchor_files(connection, unverified_checkpoint(note).size)
         contents = BundleContents(
             kind="dataset" if isinstance(entry, DatasetEntry) else "audit",
             subject=entry.id,
@@ -102,6 +118,7 @@ class Notary:
             tables=draft.tables,
             about=draft.about,
             older=older,
+            files=anchored,
         )
         write_bundle(target, contents, self.export_key)
         refuse_erased(self.log, entry.id, seq, target)
@@ -140,7 +157,7 @@ def _refuse_unwritable(target: Path) -> None:
 def _refuse_moved(connection: Reading, draft: Draft, *, before: int | None = None) -> None:
     if draft.decided_at_size is None:
         return
-    kinds = ("decision", "judgement", "grant", "erase")
+    kinds = ("decision", "judgement", "grant", "source", "import", "erase")
     refuse_later(connection, kinds, size=draft.decided_at_size, before=before)
 
 

@@ -263,7 +263,9 @@ def _family(wire_format: FormatName) -> Family:
 
 def packaged_entries(document: str) -> tuple[Entry, ...]:
     """The entries of the packaged providers, from their YAML."""
-    return tuple(_provider(row) for row in _ROWS.validate_python(yaml.safe_load(document)))
+    return tuple(
+        _provider(row) for row in _ROWS.validate_python(yaml.load(document, yaml.CSafeLoader))
+    )
 
 
 def _provider(row: _ProviderRow) -> Entry:

@@ -63,6 +63,7 @@ def _request(request: Request) -> dict[str, Json]:
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "wants_logprobs": request.wants_logprobs,
+        "bent_by": list(request.bent_by),
         "retries": request.retries,
     }
 

@@ -11,8 +11,9 @@ from proxy.errors import LedgerError
 from proxy.ledger.bundle import LedgerEntry, Opening
 from proxy.ledger.contributors import call_of
 from proxy.ledger.entry import Entry, StatusEntry
-from proxy.ledger.leaf import named_digests, read_leaf
+from proxy.ledger.leaf import named_digests
 from proxy.ledger.merkle import NodeReader
+from proxy.ledger.quick import quick_leaf
 from proxy.lineage import Lineage
 from proxy.store.bodies import Opening as StoredOpening
 from proxy.store.bodies import open_seal
@@ -30,7 +31,7 @@ __all__ = [
     "tile_reader_of",
 ]
 
-_ALWAYS = ("open", "key", "grant", "source")
+_ALWAYS = ("open", "key", "grant", "source", "import")
 """Kinds of which every entry goes into every bundle: few, and each may take back an earlier one."""
 
 
@@ -67,10 +68,10 @@ def close_over(
         kept |= {item.seq: item.leaf for item in every_entry(connection, kind)}
     named = set(digests)
     for seq, leaf in kept.items():
-        named |= {digest for _, digest in named_digests(read_leaf(seq, leaf))}
+        named |= {digest for _, digest in named_digests(quick_leaf(seq, leaf))}
     for kind in ("policy", "terms"):
         for item in every_entry(connection, kind):
-            introduced = {digest for _, digest in named_digests(read_leaf(item.seq, item.leaf))}
+            introduced = {digest for _, digest in named_digests(quick_leaf(item.seq, item.leaf))}
             if introduced & named:
                 kept[item.seq] = item.leaf
     return [LedgerEntry(seq, kept[seq]) for seq in sorted(kept)]
@@ -80,7 +81,7 @@ def _relatives(connection: Reading, kept: Mapping[int, bytes]) -> Iterator[Store
     """The entries of all exchanges that contributed to those of these leaves."""
     lineage = Lineage(connection)
     for seq, leaf in kept.items():
-        read = read_leaf(seq, leaf)
+        read = quick_leaf(seq, leaf)
         if read.texts("parents") or read.fields.get("continues") is not None:
             exchange = call_of(read.id) if read.kind == "call" else read.id
             for name in lineage.of(exchange).exchanges:
@@ -93,7 +94,7 @@ def _taken_back(connection: Reading, kept: Mapping[int, bytes]) -> Iterator[Stor
     erased, said = erased_exchanges(connection), every_entry(connection, "status")
     if not erased and not said:
         return
-    leaves = [read_leaf(seq, leaf) for seq, leaf in kept.items()]
+    leaves = [quick_leaf(seq, leaf) for seq, leaf in kept.items()]
     exchanges = {leaf.id for leaf in leaves if leaf.kind == "exchange"}
     datasets = {leaf.text("dataset") for leaf in leaves if leaf.kind == "dataset"}
     yield from entries_at(connection, {erased[id_] for id_ in exchanges & erased.keys()})
@@ -112,7 +113,7 @@ def documents_of(connection: Reading, chosen: Iterable[LedgerEntry]) -> Document
     """
     named: dict[str, set[str]] = {"policies": set(), "terms": set(), "grants": set()}
     for item in chosen:
-        for folder, digest in named_digests(read_leaf(item.seq, item.leaf)):
+        for folder, digest in named_digests(quick_leaf(item.seq, item.leaf)):
             named[folder].add(digest)
     found = documents(connection, [digest for digests in named.values() for digest in digests])
     absent = [

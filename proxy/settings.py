@@ -1,10 +1,8 @@
 """One frozen `Settings`, from `inbond.yaml` and the environment; nothing here is global."""
 
 import hashlib
-import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -12,7 +10,6 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -21,12 +18,15 @@ from pydantic import (
 
 from proxy.errors import SettingsError
 from proxy.faults import Source, faults, raise_first, wrong
+from proxy.log_settings import AnchorSettings, SignerSettings, WitnessSettings
+from proxy.sections import Address, Section, address
 from proxy.yamlfile import FileError, Loc, Value, read_document, read_value, text_of
 
 __all__ = [
     "FILE_NAME",
     "AccountSettings",
     "Address",
+    "AnchorSettings",
     "CustodySettings",
     "DetectorSettings",
     "Limits",
@@ -36,8 +36,10 @@ __all__ = [
     "RetentionSettings",
     "SecretPlace",
     "Settings",
+    "SignerSettings",
     "UnlistedHostSettings",
     "Upstream",
+    "WitnessSettings",
     "load_settings",
     "origin_of",
     "parse_settings",
@@ -46,47 +48,10 @@ __all__ = [
 FILE_NAME = "inbond.yaml"
 _PREFIX = "INBOND_"
 _NOT_SETTINGS = frozenset({"INBOND_KEY", "INBOND_WORKSPACE"})
-_QUIET = frozenset({"custody", "database", "upstream"})
+_QUIET = frozenset({"anchors", "custody", "database", "signer", "upstream"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a server listens; port 0 lets the system choose."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _address(value: object) -> Address:
-    host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        fix = "write HOST:PORT, such as `127.0.0.1:8484`"
-        raise wrong("bad-value", f"`{value}` is not an address", fix)
-    if not _is_loopback(host):
-        fix = "use 127.0.0.1 or [::1]; logins come with a later version"
-        message = f"`{value}` is reachable from outside, and nothing binds beyond loopback without authentication configured"
-        raise wrong("beyond-loopback", message, fix)
-    return Address(host=host, port=int(port))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class SecretPlace(_Section):
+class SecretPlace(Section):
     """Where a secret is kept: in a file, or in a variable of the environment."""
 
     _variable: ClassVar[str]
@@ -133,7 +98,7 @@ class ProxyCredentialSettings(SecretPlace):
     file: str | None = Field(default=None, description="the file that holds `USER:PASSWORD`")
 
 
-class Upstream(_Section):
+class Upstream(Section):
     """How teachers are reached."""
 
     proxy: str | None = Field(
@@ -159,7 +124,7 @@ class Upstream(_Section):
 _UNANNOUNCED_BYTES = 4_194_304
 
 
-class Limits(_Section):
+class Limits(Section):
     """What is read and held at most.
 
     A body whose length is announced is refused before a byte of it is held; one that is not (chunked)
@@ -207,7 +172,7 @@ type _HostPattern = Annotated[
 ]
 
 
-class UnlistedHostSettings(_Section):
+class UnlistedHostSettings(Section):
     """Exceptions for some of the hosts that nobody registered."""
 
     tunnel: tuple[_HostPattern, ...] = Field(
@@ -224,7 +189,7 @@ class UnlistedHostSettings(_Section):
     )
 
 
-class DetectorSettings(_Section):
+class DetectorSettings(Section):
     """What looks into requests and answers; without one their facts stay unknown."""
 
     secrets: Literal["detect-secrets"] | None = Field(
@@ -244,7 +209,7 @@ class DetectorSettings(_Section):
     )
 
 
-class RetentionClass(_Section):
+class RetentionClass(Section):
     """How long the bodies of some exchanges are kept: of those of which all that is given holds."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
@@ -258,7 +223,7 @@ class RetentionClass(_Section):
     learned: Literal["keep", "erase"] = "keep"
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(Section):
     """How long stored bodies are kept."""
 
     classes: tuple[RetentionClass, ...] = Field(
@@ -278,7 +243,7 @@ class RetentionSettings(_Section):
     )
 
 
-class OrganisationSettings(_Section):
+class OrganisationSettings(Section):
     """What the organisation declares of itself; a rule that asks for what is not given waits."""
 
     country: str | None = Field(
@@ -291,7 +256,7 @@ class OrganisationSettings(_Section):
     )
 
 
-class AccountSettings(_Section):
+class AccountSettings(Section):
     """What the organisation declares of one account at a provider."""
 
     tier: str = Field(
@@ -311,7 +276,7 @@ class CustodySettings(SecretPlace):
     file: str | None = Field(default=None, description="the file that holds the provider's key")
 
 
-class _Keys(_Section):
+class _Keys(Section):
     inbond: Literal[1] = Field(description="the version of this file's format: 1")
     organisation: str = Field(
         min_length=1, description="the party of the house rules: who runs this installation"
@@ -320,10 +285,10 @@ class _Keys(_Section):
         default="",
         description="the ledger's name in its checkpoints, a word without `+`; never change it",
     )
-    listen: Annotated[Address, BeforeValidator(_address)] = Field(
+    listen: Annotated[Address, BeforeValidator(address)] = Field(
         default=Address(host="127.0.0.1", port=8484), description="where the proxy listens"
     )
-    console: Annotated[Address, BeforeValidator(_address)] = Field(
+    console: Annotated[Address, BeforeValidator(address)] = Field(
         default=Address(host="127.0.0.1", port=8485), description="where the console listens"
     )
     workers: int = Field(default=1, ge=1, le=256, description="how many proxy processes share it")
@@ -363,6 +328,15 @@ class _Keys(_Section):
     )
     checkpoint_every_s: float = Field(
         default=600.0, gt=0, description="how often a ledger that grew is signed, in seconds"
+    )
+    signer: SignerSettings = Field(
+        default=SignerSettings(), description="a program that signs checkpoints"
+    )
+    anchors: AnchorSettings = Field(
+        default=AnchorSettings(), description="who else is told of checkpoints"
+    )
+    witness: WitnessSettings = Field(
+        default=WitnessSettings(), description="how this installation witnesses other logs"
     )
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="how long stored bodies are kept"
@@ -450,6 +424,11 @@ class Settings(_Keys):
     def upstream_ca(self) -> Path | None:
         """The file of further certificates trusted for teachers, absolute."""
         return None if self.upstream.ca is None else self.directory / self.upstream.ca
+
+    @property
+    def witness_directory(self) -> Path:
+        """What this installation saw of the logs it witnesses."""
+        return self.directory / "witness"
 
     @property
     def lock_path(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from policies.counters import Nearness
+from proxy.anchors import AnchorState, states_of
 from proxy.clock import parse_time, utc_now
 from proxy.ledger.entry import CallEntry
 from proxy.nearing import Gauges
@@ -17,7 +18,13 @@ from proxy.settings import Settings
 from proxy.store.queries import counts, last_checkpoint, latest_policy, unlisted_calls
 from proxy.store.records import StoredEntry
 from proxy.store.session import Database
-from proxy.web.app import CheckpointReport, CountedReport, FindingReport, StatusReport
+from proxy.web.app import (
+    AnchorReport,
+    CheckpointReport,
+    CountedReport,
+    FindingReport,
+    StatusReport,
+)
 
 __all__ = ["WorkerStatus", "status_of", "workers_of"]
 
@@ -99,7 +106,19 @@ def status_of(settings: Settings, database: Database, gauges: Gauges | None = No
         findings=_findings(found),
         passed=sum((Counter(worker.passed) for worker in alive), Counter()),
         counted=() if gauges is None else tuple(map(_counted, gauges.now(utc_now()))),
+        anchors=tuple(map(_anchor, states_of(settings.run_directory))),
         problems=_problems(alive, bundle, refused_policies(settings)),
+    )
+
+
+def _anchor(state: AnchorState) -> AnchorReport:
+    return AnchorReport(
+        kind=state.kind.value,
+        name=state.name,
+        size=state.size,
+        at=state.at,
+        problem=state.problem,
+        next_at=state.next_at,
     )
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from policies.bundle import Bundle
 from proxy.address import resolve
+from proxy.anchors import overdue, places_of
 from proxy.authority import ensure_authority
 from proxy.batches import Batches
 from proxy.clearances import Clearances
@@ -30,7 +31,7 @@ from proxy.identity import load_custody
 from proxy.inforce import bundle_in_force
 from proxy.keyfile import replace_file
 from proxy.keyring import LedgerKeyRing
-from proxy.keys import load_keys
+from proxy.keys import keys_of
 from proxy.parent import load_parent
 from proxy.recorder import Recorder
 from proxy.registry import registry_of
@@ -65,7 +66,7 @@ class Worker:
         self.id = f"worker-{new_id()}"
         self.settings = settings
         self._state = "starting"
-        keys = load_keys(settings.keys_directory)
+        keys = keys_of(settings)
         custody = load_custody(settings, environ)
         self._parent = load_parent(settings, environ)
         registry = registry_of(settings)
@@ -107,6 +108,8 @@ class Worker:
                     private=settings.unlisted_hosts.private,
                 ),
             )
+            places = () if settings.anchors.required_within_s is None else places_of(settings)
+            self._required = [(place.kind, place.name) for place in places]
             self._opened = opened.pop_all()
 
     @property
@@ -144,6 +147,7 @@ class Worker:
             ProxyError: the port is taken, or the keys cannot be read.
         """
         await self.ring.refresh()
+        await asyncio.to_thread(self._look_at_anchors)
         engine = Engine(self._engine_options(is_shared_port=is_shared_port), self.gatehouse)
         host, port = await engine.start()
         _settle()
@@ -184,6 +188,7 @@ class Worker:
             except LedgerError as error:
                 _warn("keys not refreshed", error.message)
             await self._show_presence()
+            await asyncio.to_thread(self._look_at_anchors)
             services = await self._follower.look()
             if services is not None:
                 self.bundle = services.bundle
@@ -197,6 +202,21 @@ class Worker:
                 await asyncio.to_thread(recover_silent, self._log, self.settings.run_directory)
         except LedgerError as error:
             _warn("presence not renewed", error.message)
+
+    def _look_at_anchors(self) -> None:
+        """Refuse calls while anchors that the settings require are late."""
+        within_s = self.settings.anchors.required_within_s
+        if within_s is None:
+            return
+        try:
+            with self.database.read() as connection:
+                late = overdue(connection, self._required, utc_now(), within_s)
+        except LedgerError as error:  # calls that need the ledger say so themselves
+            _warn("anchors not looked at", error.message)
+            return
+        if late is not None:
+            late = f"the ledger is not anchored in time: {late}"
+        self.gatehouse.hold(None if late is None else LedgerError(late, code="not-anchored"))
 
     def _announce(self) -> dict[str, object]:
         """Write how this worker is where `inbond status` reads it; gives what was written."""

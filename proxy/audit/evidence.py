@@ -47,6 +47,8 @@ class Alike:
     """`under way` for a call without an exchange."""
     request: Word | None
     response: Word | None
+    is_imported: bool = False
+    """Whether it did not come through the proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,7 @@ class Evidence:
             outcome=end.text("outcome") if end else "under way",
             request=self._word(call),
             response=self._word(end),
+            is_imported=call.fields.get("imported") is not None,
         )
         mention = Mention(end.id if end else call.id, at, (end or call).seq)
         tally = self.exchanges.setdefault(key, Tally(mention, mention))

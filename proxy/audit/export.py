@@ -44,6 +44,7 @@ from proxy.notary import (
     refuse_taken,
 )
 from proxy.selection import tile_reader_of
+from proxy.store.anchors import anchor_files
 from proxy.store.bodies import Opening as StoredOpening
 from proxy.store.bodies import open_seal
 from proxy.store.log import Pending, leaf_of
@@ -106,7 +107,7 @@ def export_audit(
         (seq,) = append_if(
             notary.log, [pending], lambda now: refuse_later(now, ("erase",), size=draft.size)
         )
-        note = notary.signer.sign()
+        note = notary.sign()
         last = LedgerEntry(seq, leaf_of(entry))
         reader = tile_reader_of(notary.log.database)
         evidence = draft.contents.end(last, note, reader, _sizes(notary))
@@ -247,6 +248,9 @@ def _write_rest(writer: BundleWriter, about: Mapping[str, Json], notary: Notary,
     writer.add(LOG_KEY, notary.log_key.encode() + b"\n")
     writer.add(EXPORT_KEY, notary.export_key.public_pem.encode())
     writer.add("VERIFY.md", guide("audit").encode())
+    with notary.log.database.read() as connection:
+        for name, data in anchor_files(connection, unverified_checkpoint(note).size).items():
+            writer.add(name, data)
 
 
 def _sizes(notary: Notary) -> list[int]:

@@ -20,7 +20,7 @@ from proxy.store.session import Database, Reading
 
 __all__ = ["LEARNED", "BundleHolding", "Holding", "LedgerHolding"]
 
-_TEXTS = frozenset({"messages", "tools", "completion", "logprobs"})
+_TEXTS = frozenset({"messages", "tools", "completion", "logprobs", "sampling"})
 LEARNED = {
     "dataset": Column.TEXT,
     **{name: kind for name, kind in EXAMPLE_COLUMNS.items() if name not in _TEXTS},

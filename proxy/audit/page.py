@@ -30,6 +30,15 @@ _FILES = (
     ("tables/examples.parquet", "one row for each example of a dataset"),
     ("log/checkpoint", "the signed head of the log"),
     ("export.json", "what was asked for and is here"),
+    ("bom/cyclonedx.json", "students, datasets and teachers as a CycloneDX bill of materials"),
+    ("bom/spdx3.json", "the same in SPDX 3"),
+    ("dataset/croissant.json", "the table of examples described in Croissant"),
+    ("dataset/README.md", "the same as a dataset card"),
+    ("lineage/prov.json", "the lineage in PROV"),
+    ("ro-crate-metadata.json", "this folder as an RO-Crate, attestations and model cards included"),
+    ("eu-ai-act-summary.md", "the summary that Article 53(1)(d) of the EU AI Act asks for"),
+    ("california-ab-2013.md", "the sheet of California AB 2013"),
+    ("data-provenance-sheet.md", "the sheet of the Data & Trust Alliance"),
     ("VERIFY.md", "how to check all this with the tools of others"),
 )
 

@@ -15,6 +15,7 @@ _COLUMNS: tuple[tuple[str, frozenset[Kind]], ...] = (
     ("Models", frozenset({Kind.MODEL})),
     ("Datasets", frozenset({Kind.DATASET})),
     ("Runs", frozenset({Kind.RUN})),
+    ("Releases", frozenset({Kind.RELEASE})),
     ("Students", frozenset({Kind.STUDENT})),
 )
 _MOST = 24

@@ -13,6 +13,7 @@ from proxy.ledger.merkle import inclusion_proof
 from proxy.ledger.receipt import Receipt
 from proxy.notary import Notary, append_if, disclosed, refuse_later, refuse_taken
 from proxy.selection import open_seals, tile_reader_of
+from proxy.store.anchors import cosigned
 from proxy.store.log import Pending
 from proxy.store.queries import exchange_with_call, head
 
@@ -63,8 +64,10 @@ def prove(
         pending = Pending(entry, documents=(disclosed(each.seal for each in openings),))
         append_if(notary.log, [pending], lambda now: refuse_later(now, ("erase",), size=before))
         export = entry.id
-    note = notary.signer.sign()
+    note = notary.sign()
     size = unverified_checkpoint(note).size
+    with notary.log.database.read() as connection:
+        note = cosigned(connection, size)
     proof = inclusion_proof(seq, size, tile_reader_of(notary.log.database))
     receipt = Receipt(
         index=seq, leaf=leaf, proof=proof, checkpoint=note, openings=openings, export=export

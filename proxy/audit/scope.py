@@ -9,7 +9,7 @@ from proxy.ledger.leaf import Leaf, named_digests
 
 __all__ = ["Chosen", "Scope", "choose"]
 
-_ALWAYS = frozenset({"open", "key", "grant", "source"})
+_ALWAYS = frozenset({"open", "key", "grant", "source", "import"})
 """Kinds of which every entry is in every audit: few, and each may take back an earlier one."""
 
 _NARROWING = ("student", "dataset", "project", "provider", "since", "until", "exchange")

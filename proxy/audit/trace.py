@@ -12,6 +12,7 @@ from policies.diagnostics import nearest
 from proxy.audit.answer import counted, short, sources_of
 from proxy.audit.evidence import Evidence, Learned, Tally
 from proxy.errors import ProxyError
+from proxy.ledger.leaf import Leaf
 
 __all__ = ["Edge", "Kind", "Node", "Trace", "trace", "trace_text"]
 
@@ -25,7 +26,12 @@ class Kind(StrEnum):
     MODEL = "model"
     DATASET = "dataset"
     RUN = "run"
+    RELEASE = "release"
     STUDENT = "student"
+
+
+_PRODUCTS = frozenset({Kind.DATASET, Kind.RUN, Kind.STUDENT, Kind.RELEASE, Kind.GRANT})
+"""What examples went into, each by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def trace(evidence: Evidence, word: str | None = None) -> Trace:
         *_reach(everything, start, is_up=False),
     }
     through = [key for key in evidence.examples if start in _nodes_of(evidence, key)]
-    if start.kind in (Kind.DATASET, Kind.RUN, Kind.STUDENT, Kind.GRANT) and through:
+    if start.kind in _PRODUCTS and through:
         # Several students may have one model in common: only what went through here counts.
         for key in through:
             _walk(evidence, found, key, evidence.examples[key])
@@ -166,7 +172,13 @@ def _walk(evidence: Evidence, found: Trace, key: Learned, tally: Tally) -> None:
         ways.append((paper, contract))
     for run in runs:
         _name(found, run, run.id)
-        ways += [(dataset, run), (run, student)]
+        releases = list(_releases_of(evidence, run.id))
+        ways += [(dataset, run), *(((run, student),) if not releases else ())]
+        for leaf in releases:
+            release, freed = Node(Kind.RELEASE, leaf.id), Node(Kind.STUDENT, leaf.text("student"))
+            _name(found, release, _release_name(leaf))
+            _name(found, freed, freed.id)
+            ways += [(run, release), (release, freed)]
     if not runs:
         ways.append((dataset, student))
     for start, end in ways:
@@ -182,7 +194,13 @@ def _nodes_of(evidence: Evidence, key: Learned) -> set[Node]:
         Node(Kind.DATASET, key.dataset),
         Node(Kind.STUDENT, key.student),
         *_papers_of(key),
-        *_runs_of(evidence, key.dataset),
+        *(runs := list(_runs_of(evidence, key.dataset))),
+        *(
+            node
+            for run in runs
+            for leaf in _releases_of(evidence, run.id)
+            for node in (Node(Kind.RELEASE, leaf.id), Node(Kind.STUDENT, leaf.text("student")))
+        ),
     }
 
 
@@ -199,6 +217,18 @@ def _runs_of(evidence: Evidence, dataset: str) -> Iterator[Node]:
     for run in evidence.of("run"):
         if roots.intersection(run.texts("datasets")):
             yield Node(Kind.RUN, run.text("run"))
+
+
+def _releases_of(evidence: Evidence, run: str) -> Iterator[Leaf]:
+    """The releases of a run's weights, or of weights that began with them."""
+    for leaf in evidence.of("release"):
+        is_of_run = run in (leaf.text("run"), *leaf.texts("ancestors"))
+        if leaf.text("action") == "release" and is_of_run:
+            yield leaf
+
+
+def _release_name(leaf: Leaf) -> str:
+    return f"{leaf.fields.get('name') or leaf.text('student')} on {leaf.text('at')[:10]}"
 
 
 def _reach(found: Trace, start: Node, *, is_up: bool) -> set[Node]:

@@ -35,12 +35,16 @@ _NOUNS = {
     "run": _Noun("proxy.cli.run:run", "Run a command whose calls go through the proxy."),
     "env": _Noun("proxy.cli.env:env", "Print the variables that send calls through the proxy."),
     "doctor": _Noun("proxy.cli.doctor:doctor", "Say whether clients go through the proxy."),
-    "key": _Noun("proxy.cli.key:key", "Make, list and revoke client keys."),
+    "key": _Noun("proxy.cli.key:key", "Make, list, revoke and replace keys."),
     "policy": _Noun("proxy.cli.policy:policy", "Check policies."),
     "terms": _Noun("proxy.cli.terms:terms", "Follow the texts that policies cite."),
     "review": _Noun("proxy.cli.review:review", "See and clear what waits for a person."),
     "source": _Noun("proxy.cli.source:source", "Declare imported data that prompts are made of."),
+    "import": _Noun("proxy.cli.imports:import_", "Bring in examples of other origin, on evidence."),
     "dataset": _Noun("proxy.cli.dataset:dataset", "Seal what may be learned from."),
+    "reconcile": _Noun(
+        "proxy.cli.reconcile:reconcile", "Compare a provider's usage export with the ledger."
+    ),
     "recall": _Noun("proxy.cli.recall:recall", "Take back what may be learned from no more."),
     "erase": _Noun("proxy.cli.erase:erase", "Erase stored bodies; every proof keeps working."),
     "retain": _Noun("proxy.cli.retain:retain", "Erase what is older than the settings keep it."),
@@ -48,6 +52,8 @@ _NOUNS = {
     "student": _Noun("proxy.cli.student:student", "Train on a sealed dataset."),
     "audit": _Noun("proxy.cli.audit:audit", "Export and verify audits."),
     "ledger": _Noun("proxy.cli.ledger:ledger", "Verify the ledger."),
+    "anchor": _Noun("proxy.cli.anchor:anchor", "Show checkpoints to others."),
+    "witness": _Noun("proxy.cli.witness:witness", "Witness the logs of others."),
     "demo": _Noun("proxy.cli.demo:demo", "Show the whole journey of one answer."),
 }
 _EXTRAS = {"torch": "student", "transformers": "student", "safetensors": "student"}

@@ -1,8 +1,10 @@
 """`inbond audit`: export what the ledger says, and verify what somebody was given."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +14,11 @@ from proxy.cli.openledger import notary_of, open_ledger
 from proxy.cli.render import json_option, note, print_record
 from proxy.cli.workspace import actor, with_settings
 from proxy.clock import stamp, utc_now
+from proxy.errors import ProofError, SettingsError
 from proxy.settings import Settings
+
+if TYPE_CHECKING:
+    from proxy.ledger.anchored import Trusted
 
 __all__ = ["audit"]
 
@@ -96,24 +102,65 @@ def export(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="An older checkpoint that you kept; may be given more than once.",
 )
+@click.option(
+    "--witness",
+    "witnesses",
+    multiple=True,
+    metavar="VKEY",
+    help="The key of a witness that you trust; may be given more than once.",
+)
+@click.option(
+    "--tsa-ca",
+    "authorities",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The certificates (PEM) of time-stamping authorities that you trust.",
+)
 @json_option
 @click.pass_context
 def verify(
-    ctx: click.Context, path: Path, *, vkey: str, checkpoints: tuple[Path, ...], is_json: bool
+    ctx: click.Context,
+    /,
+    path: Path,
+    *,
+    vkey: str,
+    checkpoints: tuple[Path, ...],
+    is_json: bool,
+    **given: Any,
 ) -> None:
     """Check an audit, dataset or receipt at PATH offline: exits 0 if true, 1 if false, 2 if untold."""
+    from proxy.ledger.anchored import check_cosigned
     from proxy.ledger.receipt import is_receipt, verify_receipt
     from proxy.ledger.report import render
     from proxy.ledger.verify import verify as verify_bundle
 
     # A checkpoint that is no text is no checkpoint: the verifier says so.
     notes = [kept.read_text(encoding="utf-8", errors="replace") for kept in checkpoints]
+    trusted = _trusted(given["witnesses"], given["authorities"])
     if is_receipt(path):
-        report = verify_receipt(path.read_text(encoding="utf-8", errors="replace"), vkey)
+        text = path.read_text(encoding="utf-8", errors="replace")
+        report = verify_receipt(text, vkey)
+        check_cosigned(text, trusted, report)
     else:
-        report = verify_bundle(path, vkey, checkpoints=notes, now=stamp(utc_now()))
+        report = verify_bundle(
+            path,
+            vkey,
+            checkpoints=notes,
+            now=stamp(utc_now()),
+            trusted=trusted,
+            processes=os.cpu_count() or 1,
+        )
     if is_json:
         print_record({**asdict(report), "exit_code": report.exit_code}, is_json=True)
     else:
         click.echo(render(report))
     ctx.exit(report.exit_code)
+
+
+def _trusted(witnesses: Sequence[str], authorities: Path | None) -> "Trusted":
+    """Whose word is taken beside the log's own."""
+    from proxy.ledger.anchored import trusted_of
+
+    try:
+        return trusted_of(witnesses, b"" if authorities is None else authorities.read_bytes())
+    except ProofError as error:
+        raise SettingsError(error.message, help=error.help, code=error.code) from error

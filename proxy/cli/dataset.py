@@ -22,11 +22,18 @@ def dataset() -> None:
 @dataset.command()
 @click.option("--student", required=True, help="Whom it is for: a declared student.")
 @click.option("--from-project", "project", help="Only exchanges of this project.")
+@click.option("--source", help="Only what this source was imported as, or prompts made of it.")
 @click.option("--recipient", default="the trainer", show_default=True, help="Who gets it.")
 @json_option
 @with_settings
 def build(
-    settings: Settings, *, student: str, project: str | None, recipient: str, is_json: bool
+    settings: Settings,
+    *,
+    student: str,
+    project: str | None,
+    source: str | None,
+    recipient: str,
+    is_json: bool,
 ) -> None:
     """Decide again today on every exchange, and seal those that are permitted."""
     from policies.diagnostics import nearest
@@ -51,6 +58,7 @@ def build(
             registry_of(settings),
             declared,
             project=project,
+            source=source,
             at=utc_now(),
         )
         sealed = seal_dataset(

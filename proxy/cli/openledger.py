@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from proxy.keys import Keys, load_keys
+from proxy.clock import utc_now
+from proxy.keys import Keys, keys_of
 from proxy.notary import Notary
 from proxy.settings import Settings
 from proxy.store.checkpoints import Signer
@@ -22,6 +23,7 @@ class Ledger:
     log: Log
     signer: Signer
     keys: Keys
+    settings: Settings
 
 
 @contextmanager
@@ -33,13 +35,13 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
         ForkError: the database does not extend the last checkpoint that was signed.
         LedgerError: the database cannot be opened or read.
     """
-    keys = load_keys(settings.keys_directory)
+    keys = keys_of(settings)
     database = open_database(settings.database, directory=settings.directory)
     try:
         log = Log(database, settings.lock_path)
         signer = Signer(log, keys.log, settings.last_checkpoint_path)
         signer.check()
-        yield Ledger(database=database, log=log, signer=signer, keys=keys)
+        yield Ledger(database=database, log=log, signer=signer, keys=keys, settings=settings)
     finally:
         database.close()
 
@@ -51,4 +53,15 @@ def notary_of(ledger: Ledger) -> Notary:
         signer=ledger.signer,
         export_key=ledger.keys.export,
         log_key=ledger.keys.log.verifier.to_text(),
+        anchor=lambda: _anchor(ledger),
     )
+
+
+def _anchor(ledger: Ledger) -> None:
+    """Show what was just signed to whoever the settings name; an outage waits for the next time."""
+    anchors = ledger.settings.anchors
+    if not (anchors.files or anchors.timestamps or anchors.witnesses):
+        return
+    from proxy.anchors import anchors_of
+
+    anchors_of(ledger.settings, ledger.database, ledger.signer.verifier).take(utc_now())

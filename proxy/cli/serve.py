@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from proxy.cli.anchor import anchor_often
 from proxy.cli.openledger import Ledger, open_ledger
 from proxy.cli.render import json_option, note, print_record, print_rows
 from proxy.cli.workspace import actor, with_settings
@@ -20,6 +21,7 @@ from proxy.errors import BundleError, ForkError, LedgerError, ProxyError, Settin
 from proxy.settings import Address, Settings
 
 if TYPE_CHECKING:
+    from proxy.anchors import Anchors
     from proxy.reload import Turn
     from proxy.supervisor import Child, Ready
 
@@ -124,11 +126,12 @@ def status(settings: Settings, *, is_json: bool) -> None:
         print_record({**record, "workers": alive}, is_json=True)
     else:
         findings, passed = record.pop("findings"), record.pop("passed")
-        counted = record.pop("counted")
+        counted, anchors = record.pop("counted"), record.pop("anchors")
         print_record(record, is_json=False)
         print_rows(counted, is_json=False, empty="no rule sets a limit on what was counted")
         print_rows(findings, is_json=False, empty="no unlisted gateway was called")
         print_rows(_counted(passed), is_json=False, empty="nothing passed to unlisted hosts")
+        print_rows(anchors, is_json=False, empty="nobody is told of checkpoints")
         print_rows(alive, is_json=False, empty="no worker runs")
     if report.problems:
         raise SystemExit(1)
@@ -222,11 +225,14 @@ class _House:
         self._watch = Watch(settings, ledger.log, actor())
         self._worker_of: dict[str, str] = {}
         self._death = asyncio.Event()
+        self._anchors = _anchors(settings, ledger)
 
     def prepare(self) -> None:
         """End what a crash left open, put the workspace's policies in force, and sign."""
         for left in self._settings.run_directory.glob("worker-*.json"):
             left.unlink(missing_ok=True)
+        if self._anchors is not None:
+            self._anchors.check()
         self._recover()
         self._tell(self._watch.start())
         self._ledger.signer.sign()
@@ -256,6 +262,7 @@ class _House:
                     group.create_task(self._recover_each()),
                     group.create_task(self._watch_policies()),
                     group.create_task(self._retain_daily()),
+                    *self._anchoring(group),
                 ]
                 try:
                     await supervisor.run()
@@ -266,6 +273,13 @@ class _House:
             raise errors.exceptions[0] from None
         self._recover()
         self._ledger.signer.sign()
+
+    def _anchoring(self, group: asyncio.TaskGroup) -> "list[asyncio.Task[None]]":
+        """The task that shows checkpoints to others, where the settings name some."""
+        settings = self._settings.anchors
+        if self._anchors is None:
+            return []
+        return [group.create_task(anchor_often(self._anchors, settings.every_s, note))]
 
     def _greet(self, ready: "Ready") -> None:
         self._worker_of[ready.child] = str(ready.said.get("worker", ""))
@@ -345,6 +359,16 @@ class _House:
         retention = Retention(eraser=eraser, classes=self._settings.retention.classes)
         for erased in retention.apply(retention.due()):
             note(f"exchanges whose bodies were erased by the retention classes: {erased.exchanges}")
+
+
+def _anchors(settings: Settings, ledger: Ledger) -> "Anchors | None":
+    """Who is told of checkpoints; None where the settings name nobody."""
+    named = settings.anchors
+    if not (named.files or named.timestamps or named.witnesses):
+        return None
+    from proxy.anchors import anchors_of
+
+    return anchors_of(settings, ledger.database, ledger.signer.verifier)
 
 
 def _bound(address: Address, setting: str) -> socket.socket:

@@ -5,6 +5,8 @@ and the trainer imports nothing of the proxy but its ledger.
 """
 
 import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -17,9 +19,9 @@ from proxy.cli.render import json_option, note, print_record
 from proxy.cli.workspace import actor, with_settings
 from proxy.clock import new_id, new_nonce, stamp, utc_now
 from proxy.errors import BundleError, LedgerError, ProxyError
-from proxy.keys import load_keys
+from proxy.keys import keys_of
 from proxy.ledger.bundle import read_bundle
-from proxy.ledger.entry import RunEntry
+from proxy.ledger.entry import DatasetEntry, RunEntry
 from proxy.settings import FILE_NAME, Settings
 from proxy.store.log import Pending
 
@@ -29,22 +31,38 @@ if TYPE_CHECKING:  # the trainer is found by name, when a command needs it
 __all__ = ["student"]
 
 
+_OURS = {
+    "record": "proxy.cli.student",
+    "release": "proxy.cli.release",
+    "approve": "proxy.cli.release",
+    "verify": "proxy.cli.release",
+}
+"""The commands that are not the trainer's, and the modules they are in."""
+
+
 class _Student(click.Group):
-    """The trainer's group, with `record` beside it; `train` goes on record where its ledger is."""
+    """The trainer's group, with ours beside it; `train` goes on record where its ledger is."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["train", "evaluate", "show", "record"]
+        return ["train", "evaluate", "show", "report", "record", "release", "approve", "verify"]
 
     @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "record":
-            return record
+        if cmd_name in _OURS:
+            found: click.Command = getattr(import_module(_OURS[cmd_name]), cmd_name)
+            return found
         if cmd_name not in self.list_commands(ctx):
             return None
         trainer = import_module("student.cli").student
         command: click.Command = trainer.commands[cmd_name]
-        return _recorded(command) if cmd_name == "train" else command
+        match cmd_name:
+            case "train":
+                return _recorded(command)
+            case "show" | "report":
+                return _named(command)
+            case _:
+                return command
 
 
 @click.group(cls=_Student)
@@ -58,12 +76,16 @@ def _recorded(train: click.Command) -> click.Command:
     assert callback is not None  # noqa: S101 - every command has one
 
     def train_and_record(**options: Any) -> None:
-        is_ours = _is_ours(options["vkey"])
-        if is_ours:
-            _refuse_taken_back(options["dataset"])
+        datasets = options["datasets"]
+        ours = _sealed_here(datasets) if any(map(_is_ours, options["vkeys"])) else 0
+        if ours:
+            _refuse_taken_back(datasets)
+            options["declaration"] = options["declaration"] or _declaration(datasets)
         callback(**options)
-        if is_ours:
+        if ours == len(datasets):
             _append(options["out"])
+        elif ours:
+            note("hint: no ledger sealed all of these datasets, so the run goes on record in none")
         else:
             note(
                 f"hint: run `inbond student record {options['out']}` in the workspace that sealed "
@@ -75,8 +97,50 @@ def _recorded(train: click.Command) -> click.Command:
         params=train.params,
         callback=train_and_record,
         help=f"{train.help}\n\nIn the workspace that sealed it, the ledger is asked what became of the "
-        "dataset, and the run goes on record.",
+        "dataset, the student must still be declared as it was then, and the run goes on record.",
     )
+
+
+def _named(command: click.Command) -> click.Command:
+    """A command of a run directory that also takes the name of a student or a run."""
+    callback = command.callback
+    assert callback is not None  # noqa: S101 - every command has one
+
+    def with_directory(run_dir: Path, **options: Any) -> None:
+        workspace = click.get_current_context().find_root().obj
+        if (
+            not run_dir.exists()
+            and isinstance(workspace, Path)
+            and (workspace / FILE_NAME).exists()
+        ):
+            run_dir = _run_directory(str(run_dir))
+        callback(run_dir=run_dir, **options)
+
+    return click.Command(
+        name=command.name,
+        params=command.params,
+        callback=with_directory,
+        help=f"{command.help}\n\nIn a workspace RUN_DIR may be the name of a student, for its newest "
+        "run below `students/`, or of a run.",
+    )
+
+
+@with_settings
+def _run_directory(settings: Settings, name: str) -> Path:
+    """The newest run below `students/` that is of a student, or that is a run, of this name."""
+    found = []
+    for path in sorted(settings.students_directory.glob("*/run.json")):
+        header = json.loads(path.read_text())
+        if name in {header.get("student"), header.get("run")}:
+            found.append((str(header.get("started_at")), path.parent))
+    if not found:
+        raise LedgerError(
+            f"`{name}` is no run directory, and no run below `students/` bears the name",
+            help="give the directory that `student train` wrote with `--out`",
+            where=str(settings.students_directory),
+            code="no-run",
+        )
+    return max(found)[1]
 
 
 def _is_ours(vkey: str) -> bool:
@@ -88,32 +152,72 @@ def _is_ours(vkey: str) -> bool:
 
 
 @with_settings
-def _refuse_taken_back(settings: Settings, dataset: Path) -> None:
-    """Ask the ledger itself what the dataset is worth; a trainer elsewhere needs a status for that."""
+def _refuse_taken_back(settings: Settings, paths: Sequence[Path]) -> None:
+    """Ask the ledger itself what datasets are worth; a trainer elsewhere needs a status for that."""
     from proxy.store.queries import datasets
     from proxy.store.recalls import last_status
 
-    try:
-        with read_bundle(dataset) as bundle:
-            sealed = bundle.about().get("subject")
-    except BundleError:
-        return  # the trainer says what is wrong with it
     with open_ledger(settings) as ledger, ledger.database.read() as connection:
-        names = [item.entry.dataset for item in datasets(connection) if item.entry.id == sealed]
-        said = [last_status(connection, name) for name in names]
-    for status in (each.entry for each in said if each is not None):
-        if status.state != "good":
-            raise LedgerError(
-                f"the dataset `{status.dataset}` is {status.state} since {status.at}: {status.reason}",
-                help=f"see `inbond dataset status {status.dataset}`, and build another",
-                where=str(dataset),
-                code="taken-back",
-            )
+        for path, entry in _ours((item.entry for item in datasets(connection)), paths):
+            said = last_status(connection, entry.dataset)
+            if said is not None and said.entry.state != "good":
+                status = said.entry
+                raise LedgerError(
+                    f"the dataset `{status.dataset}` is {status.state} since {status.at}: "
+                    f"{status.reason}",
+                    help=f"see `inbond dataset status {status.dataset}`, and build another",
+                    where=str(path),
+                    code="taken-back",
+                )
+
+
+@with_settings
+def _declaration(settings: Settings, paths: Sequence[Path]) -> Path:
+    """The file that declares the student of these datasets today."""
+    from proxy.store.queries import datasets
+
+    with open_ledger(settings) as ledger, ledger.database.read() as connection:
+        ours = _ours((item.entry for item in datasets(connection)), paths)
+        students = {entry.student for _, entry in ours}
+    for path in sorted((settings.policies_directory / "students").glob("*.yaml")):
+        declared = re.search(r"^student:[ \t]*[\"']?([^\s\"'#]+)", path.read_text(), re.MULTILINE)
+        if declared is not None and declared[1] in students:
+            return path
+    raise LedgerError(
+        f"no file below `policies/students/` declares {', '.join(f'`{each}`' for each in students)}",
+        help="declare the student that the dataset was built for, or leave it untrained",
+        where=str(settings.policies_directory / "students"),
+        code="not-declared",
+    )
+
+
+@with_settings
+def _sealed_here(settings: Settings, paths: Sequence[Path]) -> int:
+    """How many of some datasets this ledger sealed."""
+    from proxy.store.queries import datasets
+
+    with open_ledger(settings) as ledger, ledger.database.read() as connection:
+        return len([*_ours((item.entry for item in datasets(connection)), paths)])
+
+
+def _ours(
+    entries: Iterable[DatasetEntry], paths: Sequence[Path]
+) -> Iterator[tuple[Path, DatasetEntry]]:
+    """Those of some datasets that this ledger sealed, with their entries."""
+    known = {entry.id: entry for entry in entries}
+    for path in paths:
+        try:
+            with read_bundle(path) as bundle:
+                sealed = bundle.about().get("subject")
+        except BundleError:
+            continue  # the trainer says what is wrong with it
+        if isinstance(sealed, str) and sealed in known:
+            yield path, known[sealed]
 
 
 @with_settings
 def _log_key(settings: Settings) -> str:
-    return load_keys(settings.keys_directory).log.verifier.to_text()
+    return keys_of(settings).log.verifier.to_text()
 
 
 @click.command()

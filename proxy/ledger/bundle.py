@@ -2,9 +2,9 @@
 
 import base64
 import json
+import re
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from proxy.errors import BundleError
-from proxy.ledger.canonical import Json, canonical, parse_canonical
+from proxy.ledger.canonical import Json, canonical
 from proxy.ledger.checkpoint import unverified_checkpoint
 from proxy.ledger.described import dataset_files
 from proxy.ledger.envelope import SIGNATURE, ExportKey
@@ -25,6 +25,8 @@ from proxy.ledger.example import (
 )
 from proxy.ledger.guide import guide, index_page
 from proxy.ledger.merkle import NodeReader, leaf_hash
+from proxy.ledger.pieces import UNREADABLE, Pieces
+from proxy.ledger.quick import quick_object
 from proxy.ledger.seal import seal
 from proxy.ledger.source import Archive, Folder, check_limits, check_path, damaged
 from proxy.ledger.tables import Table, from_parquet, tables_of, to_parquet
@@ -50,6 +52,8 @@ __all__ = [
     "opening_line",
     "openings_digest",
     "read_bundle",
+    "read_entry",
+    "read_opening",
     "write_bundle",
     "zip_bundle",
 ]
@@ -66,15 +70,7 @@ MANIFEST = "dataset/manifest.jsonl"
 EXPORT_KEY = "keys/export.pem"
 LOG_KEY = "keys/log.vkey"
 
-_UNREADABLE = (
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    ValueError,
-    NotImplementedError,
-)
-"""What reading a damaged or odd zip raises."""
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +184,8 @@ class OpenBundle:
 
     def __init__(self, *, source: "Folder | Archive") -> None:
         self._source = source
+        self.pieces = Pieces(source)
+        """The long files, read piece by piece."""
         self.names = tuple(sorted(source.sizes))
         """The paths of all files."""
         check_limits(source.sizes)
@@ -207,6 +205,7 @@ class OpenBundle:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.pieces.close()
         self._source.close()
 
     def read(self, name: str) -> bytes:
@@ -219,7 +218,7 @@ class OpenBundle:
             raise damaged(f"the bundle has no `{name}`", name)
         try:
             return self._source.read(name)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise damaged("the file cannot be read", name) from error
 
     def about(self) -> dict[str, Json]:
@@ -236,10 +235,7 @@ class OpenBundle:
         Raises:
             BundleError: a line is not an entry's.
         """
-        return [
-            LedgerEntry(_field(line, "seq", int, at), _field(line, "leaf", str, at).encode())
-            for at, line in _lines(self.read(ENTRIES), ENTRIES)
-        ]
+        return [read_entry(line, at) for line, at in _lines(self.read(ENTRIES), ENTRIES)]
 
     def openings(self) -> dict[str, Opening]:
         """The openings by the seal they claim to open; none where the bundle is metadata only.
@@ -249,12 +245,11 @@ class OpenBundle:
         """
         found: dict[str, Opening] = {}
         data = self.read(OPENINGS) if OPENINGS in self.names else b""
-        for at, line in _lines(data, OPENINGS):
-            name = _field(line, "seal", str, at)
+        for line, at in _lines(data, OPENINGS):
+            name, opening = read_opening(line, at)
             if name in found:
                 raise damaged(f"seal `{name}` is opened twice", at)
-            salt, body = (_unbase64(_field(line, part, str, at), at) for part in ("salt", "body"))
-            found[name] = Opening(salt=salt, body=body)
+            found[name] = opening
         return found
 
     def examples(self) -> tuple[ExampleRow, ...]:
@@ -299,7 +294,7 @@ def _files(contents: BundleContents, key: ExportKey) -> dict[str, bytes]:
     if contents.openings:
         by_seal = sorted(contents.openings, key=lambda opening: opening.seal)
         files[OPENINGS] = b"".join(map(opening_line, by_seal))
-    leaves = [(entry.seq, parse_canonical(entry.leaf)) for entry in contents.entries]
+    leaves = [(entry.seq, quick_object(entry.leaf)) for entry in contents.entries]
     for name, table in (dict(contents.tables) | tables_of(leaves)).items():
         files[f"tables/{name}.parquet"] = to_parquet(table)
     if contents.kind == "dataset":
@@ -320,7 +315,11 @@ def _extra(extra: Mapping[str, bytes], taken: Mapping[str, bytes]) -> dict[str, 
 
 def entry_line(entry: LedgerEntry) -> bytes:
     """A line of `entries.jsonl`."""
-    return canonical({"seq": entry.seq, "leaf": entry.leaf.decode()}) + b"\n"
+    text = entry.leaf.decode()
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        # Nothing but quotes to escape: so are nearly all leaves, and a log has many.
+        return b'{"leaf":"%s","seq":%d}\n' % (entry.leaf.replace(b'"', b'\\"'), entry.seq)
+    return canonical({"seq": entry.seq, "leaf": text}) + b"\n"
 
 
 def opening_line(opening: Opening) -> bytes:
@@ -329,20 +328,50 @@ def opening_line(opening: Opening) -> bytes:
     return canonical({"seal": opening.seal, "salt": salt, "body": body}) + b"\n"
 
 
-def _lines(data: bytes, name: str) -> Iterable[tuple[str, dict[str, Json]]]:
+def read_entry(line: bytes, where: str) -> LedgerEntry:
+    """The entry that a line of `entries.jsonl` holds.
+
+    Raises:
+        BundleError: the line is not an entry's.
+    """
+    said = _object(line, where)
+    return LedgerEntry(_field(said, "seq", int, where), _field(said, "leaf", str, where).encode())
+
+
+def read_opening(line: bytes, where: str) -> tuple[str, Opening]:
+    """The seal that a line of `openings.jsonl` claims to open, and the opening.
+
+    Raises:
+        BundleError: the line is not an opening's.
+    """
+    said = _object(line, where)
+    name = _field(said, "seal", str, where)
+    salt, body = (_unbase64(_field(said, part, str, where), where) for part in ("salt", "body"))
+    return name, Opening(salt=salt, body=body)
+
+
+def _lines(data: bytes, name: str) -> Iterable[tuple[bytes, str]]:
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
-        yield f"{name}:{number}", _object(line, f"{name}:{number}")
+        yield line, f"{name}:{number}"
     if data and not data.endswith(b"\n"):
         raise damaged("the last line is cut short", name)
 
 
 def _object(data: bytes, where: str) -> dict[str, Json]:
     try:
-        value = json.loads(data)
+        value = json.loads(data.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise damaged("this is not JSON", where) from error
+        raise damaged("this is not JSON in UTF-8, each key once", where) from error
     if not isinstance(value, dict):
         raise damaged("this is not a JSON object", where)
+    return value
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """An object of which no reader can take another value than we do."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError(pairs)
     return value
 
 
@@ -350,6 +379,8 @@ def _field[T: (int, str)](line: Mapping[str, Json], name: str, kind: type[T], wh
     value = line.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise damaged(f"`{name}` is absent or of another type", where)
+    if isinstance(value, str) and not value.isascii() and _HALF.search(value):
+        raise damaged(f"`{name}` holds half a surrogate pair", where)
     return value
 
 

@@ -24,11 +24,14 @@ __all__ = [
     "FactValue",
     "GrantEntry",
     "HoldEntry",
+    "ImportEntry",
     "JudgementEntry",
     "KeyEntry",
     "LineRecord",
     "OpenEntry",
     "PolicyEntry",
+    "ReconcileRecord",
+    "ReleaseEntry",
     "RunEntry",
     "SealRecord",
     "SnapshotEntry",
@@ -150,6 +153,8 @@ class KeyEntry(_Entry):
     project: str | None = None
     student: str | None = None
     """The student a project's key stamps on each call (design §2)."""
+    handover: str | None = None
+    """Of a log key that replaces another: the note by which that one handed the log over to it."""
     nonce: str
 
 
@@ -236,8 +241,44 @@ class SourceEntry(_Entry):
     nonce: str
 
 
+class ImportEntry(_Entry):
+    """Examples that did not come through the proxy were admitted from a file; or a later word on them.
+
+    Each line is a call that names this entry, and the exchange that ends it.
+    """
+
+    kind: Literal["import"] = "import"
+    action: Literal["admit", "confirm", "withdraw"]
+    """`confirm`: a person vouches for what is declared of the calls in somebody's log."""
+    batch: str
+    """The id of the entry that admitted them."""
+    source: str
+    """The `source` entry in force of the data."""
+    name: str
+    """That source's name."""
+    origin: Literal["own", "open", "licensed", "teacher"]
+    """Whose it is; `teacher`: answers of a model, as an earlier log has them."""
+    licence: str
+    project: str
+    student: str | None = None
+    evidence: list[Digest] = Field(min_length=1)
+    """sha256 of the papers that it rests on, sorted; they are stored beside the log."""
+    digest: Digest
+    """sha256 of the file."""
+    lines: int
+    facts: dict[str, FactValue] = {}
+    """What is declared of every line: route and model."""
+    answered_at: str | None = None
+    """When a teacher's answers are said to have been given."""
+    reason: str
+    nonce: str
+
+
 class CallEntry(_Entry):
-    """The intent to call a teacher, durable before the teacher sees a byte (P1)."""
+    """The intent to call a teacher, durable before the teacher sees a byte (P1).
+
+    With `imported` it is somebody's word: the call was made elsewhere, or no model was called at all.
+    """
 
     kind: Literal["call"] = "call"
     key: str
@@ -261,6 +302,8 @@ class CallEntry(_Entry):
     """The `source` entries that were in force of the sources it names."""
     retry_of: str | None = None
     """The call that this is another try of, where the client's SDK says so and the worker knows it."""
+    imported: str | None = None
+    """The `import` entry that brought it, where it did not come through the proxy."""
 
 
 class ExchangeEntry(_Entry):
@@ -358,6 +401,38 @@ class RunEntry(_Entry):
     nonce: str
 
 
+class ReleaseEntry(_Entry):
+    """A student was released; or somebody let what the organisation reviews at a release pass."""
+
+    kind: Literal["release"] = "release"
+    action: Literal["approve", "release"]
+    release: str
+    """The entry's own id."""
+    student: str
+    run: str
+    """That made the weights."""
+    ancestors: list[str] = []
+    """The runs whose weights it began with, the nearest first."""
+    datasets: list[Digest]
+    """Roots of all that it and its ancestors learned from."""
+    name: str | None = None
+    """The name it is released under."""
+    licence: str | None = None
+    """An SPDX identifier or a `LicenseRef-…`; None where nobody gets the weights."""
+    decision: DecisionRecord
+    clears: list[str] = []
+    """Rules of the organisation: what an approval lets pass, or what was let pass."""
+    approval: str | None = None
+    """The entry that let them pass."""
+    is_self_approved: bool = False
+    met_by: list[str] = []
+    """What meets each of the decision's duties, in their order: `FILE sha256:HEX`, or a declaration."""
+    files: Digest | None = None
+    """sha256 of canonical JSON of the sha256 of each file, by path; of a release."""
+    reason: str = ""
+    nonce: str
+
+
 class ExportEntry(_Entry):
     """An audit was made: what it holds, what it opened, for whom."""
 
@@ -436,12 +511,34 @@ class HoldEntry(_Entry):
     nonce: str
 
 
+class ReconcileRecord(_Record):
+    """What a provider's own usage export says beside the ledger, over days of UTC."""
+
+    provider: str
+    export: Digest
+    """sha256 of the export's files, one after the other."""
+    since: str
+    until: str
+    """The first and the last day."""
+    matched: int
+    """Rows of day, model and key on which both agree."""
+    around: int
+    """Rows of which the provider saw more than went through the proxy."""
+    beyond: int
+    """Rows of which the proxy saw more than the provider."""
+    calls_around: int | None = None
+    """None where the export counts no calls."""
+    tokens_around: int = 0
+
+
 class AdminEntry(_Entry):
     """An operator's act on the installation."""
 
     kind: Literal["admin"] = "admin"
     action: str
     reason: str = ""
+    reconciled: ReconcileRecord | None = None
+    """Of the action `reconcile`."""
     nonce: str
 
 
@@ -453,12 +550,14 @@ type Entry = Annotated[
     | SnapshotEntry
     | GrantEntry
     | SourceEntry
+    | ImportEntry
     | CallEntry
     | ExchangeEntry
     | DecisionEntry
     | JudgementEntry
     | DatasetEntry
     | RunEntry
+    | ReleaseEntry
     | ExportEntry
     | StatusEntry
     | EraseEntry

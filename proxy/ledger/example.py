@@ -31,6 +31,9 @@ class ExampleTexts:
     completion: str
     """An object of `text`, `reasoning` and `tool_calls`."""
     logprobs: str | None
+    sampling: str
+    """An object of what was asked about the choice of tokens: `wire_format`, `temperature`,
+    `wants_logprobs`, `bent_by`; null where the reading does not say."""
 
     def normalised(self) -> tuple[str | None, ...]:
         """The texts in one spelling, so that two compare as the JSON they are.
@@ -38,7 +41,7 @@ class ExampleTexts:
         Raises:
             BundleError: a text is not JSON.
         """
-        parts = (self.messages, self.tools, self.completion, self.logprobs)
+        parts = (self.messages, self.tools, self.completion, self.logprobs, self.sampling)
         try:
             return tuple(None if part is None else _dump(json.loads(part)) for part in parts)
         except (ValueError, RecursionError) as error:
@@ -68,6 +71,7 @@ class ExampleRow:
     tools: str | None
     completion: str
     logprobs: str | None
+    sampling: str
     clauses: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
@@ -89,6 +93,7 @@ class ExampleRow:
             tools=self.tools,
             completion=self.completion,
             logprobs=self.logprobs,
+            sampling=self.sampling,
         )
 
     def to_row(self) -> dict[str, Json]:
@@ -118,6 +123,7 @@ class ExampleRow:
         return cls(**values)
 
 
+_SAMPLING = ("wire_format", "temperature", "wants_logprobs", "bent_by")
 _HELP = "get the dataset again, or use the inbond that made it"
 
 _COLUMN_OF: dict[object, Column] = {
@@ -150,6 +156,7 @@ def texts_of(reading: bytes, choice: int) -> ExampleTexts:
             tools=None if tools is None else _dump(tools),
             completion=_dump(completion),
             logprobs=None if logprobs is None else _dump(logprobs),
+            sampling=_dump({name: request.get(name) for name in _SAMPLING}),
         )
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise BundleError(

@@ -7,46 +7,67 @@ openings are of sealed bytes; then what `proxy.ledger.closure` says.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from proxy.errors import BundleError, LedgerError, ProofError, ProxyError
+from proxy.ledger.anchored import NOBODY, Trusted, chain_of, check_anchors, check_handovers
 from proxy.ledger.bundle import (
     CHECKPOINT,
     ENTRIES,
     EXPORT,
     EXPORT_KEY,
-    OPENINGS,
     VERSION,
     OpenBundle,
-    Opening,
     read_bundle,
 )
-from proxy.ledger.checkpoint import Checkpoint, Verifier, open_checkpoint
-from proxy.ledger.closure import check_closure
+from proxy.ledger.census import take_census
+from proxy.ledger.checkpoint import Checkpoint, Verifier
+from proxy.ledger.closure import Closure
+from proxy.ledger.crew import Crew
 from proxy.ledger.envelope import SIGNATURE, read_signature
 from proxy.ledger.erasures import check_erasures
-from proxy.ledger.leaf import Leaf, read_leaf, seals_of
-from proxy.ledger.merkle import NodeReader, leaf_hash, root_at
+from proxy.ledger.merkle import NodeReader, root_at
+from proxy.ledger.openings import scan_openings
 from proxy.ledger.report import Report
+from proxy.ledger.stretch import Wanted
 from proxy.ledger.tiles import TILE_WIDTH, Tile, tile_hashes, tile_reader, verify_tiles
 
 __all__ = ["verify"]
 
 _TILE = re.compile(r"log/tile/(\d{1,2})/((?:x\d{3}/)*\d{3})(?:\.p/(\d{1,3}))?")
 
-_UNTOLD = frozenset({"unsigned", "other-log", "newer", "tile-absent"})
+_UNTOLD = frozenset({"unsigned", "other-log", "newer", "process-ended", "tile-absent"})
 """Codes of errors that leave open whether the bundle is true."""
+
+_HELP = "get the bundle again, and ask who changed it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What the reader holds and asks."""
+
+    checkpoints: Sequence[str]
+    now: str | None
+    trusted: Trusted
 
 
 def verify(
-    path: Path, vkey: str, *, checkpoints: Sequence[str] = (), now: str | None = None
+    path: Path,
+    vkey: str,
+    *,
+    checkpoints: Sequence[str] = (),
+    now: str | None = None,
+    trusted: Trusted = NOBODY,
+    processes: int = 1,
 ) -> Report:
     """What holds of the bundle at `path` under the pinned key. Never raises on a bad bundle.
 
     `checkpoints` are older signed notes that the reader kept; `now`, a ledger stamp, asks whether a
-    dataset is still valid.
+    dataset is still valid; `trusted` are witnesses and authorities whose word the reader takes. With
+    more `processes` a large bundle is read by as many at once, each of which imports `__main__`.
     """
     report = Report()
     try:
@@ -54,43 +75,75 @@ def verify(
         bundle = read_bundle(path)
     except ProxyError as error:
         report.note(error, where=str(path), is_false=False)
-        return report
-    with bundle:
+        return _quoted(report)
+    reader = _Reader(checkpoints, now, trusted)
+    with bundle, Crew(processes) as crew:
         try:
-            _verify(bundle, verifier, checkpoints, now, report)
+            _verify(bundle, verifier, reader, crew, report)
         except (LedgerError, BundleError) as error:
             report.note(error, where=str(path), is_false=error.code not in _UNTOLD)
+    return _quoted(report)
+
+
+def _quoted(report: Report) -> Report:
+    """The report: what to do stands with all that is false, and no sign moves a terminal's cursor."""
+    report.findings[:] = [
+        replace(
+            found,
+            where=_spelled(found.where),
+            message=_spelled(found.message),
+            help=found.help or (_HELP if found.is_false else ""),
+        )
+        for found in report.findings
+    ]
     return report
+
+
+def _spelled(text: str) -> str:
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _verify(
     bundle: OpenBundle,
     verifier: Verifier,
-    checkpoints: Sequence[str],
-    now: str | None,
+    reader: _Reader,
+    crew: Crew,
     report: Report,
 ) -> None:
     intact = _check_signature(bundle, report)
     _check_version(bundle)
-    checkpoint = _open(_text(bundle, CHECKPOINT), verifier, CHECKPOINT)
+    chain, note = chain_of(bundle, verifier, report), _text(bundle, CHECKPOINT)
+    checkpoint = _open(note, chain.open_newest, CHECKPOINT)
     about = bundle.about()
     if (about.get("origin"), about.get("size")) != (checkpoint.origin, checkpoint.size):
         report.refute("export", EXPORT, "the origin or size stated is not the checkpoint's")
     report.proven.append(
-        f"the checkpoint of `{checkpoint.origin}` at size {checkpoint.size} is signed by the pinned key"
+        f"the checkpoint of `{checkpoint.origin}` at size {checkpoint.size} is signed by"
+        f" {chain.signer_of(note)}"
     )
     read = _check_tiles(bundle, checkpoint, report)
-    _check_older(checkpoints, verifier, checkpoint, read, report)
-    leaves = _check_entries(bundle, checkpoint, read, report)
-    openings = _check_openings(bundle, leaves, report)
-    check_closure(bundle, leaves, openings, intact=intact, now=now, report=report)
-    check_erasures(bundle, leaves, intact, report)
+    check_handovers(chain, note, read, report)
+    extended = _check_older(reader.checkpoints, chain.open_any, checkpoint, read, report)
+    witnessed = check_anchors(bundle, chain, checkpoint, read, reader.trusted, report)
+    if not max(extended, witnessed):
+        report.not_covered.append("rewriting by the key's holder")
+    is_dataset = about.get("kind") == "dataset"
+    openings = scan_openings(bundle, crew, has_texts=is_dataset)
+    wanted = Wanted(has_openings=openings.is_any, is_dataset=is_dataset)
+    parts = bundle.pieces.parts(ENTRIES)
+    slots = partial(read, 0)
+    census = take_census(parts, checkpoint.size, slots, wanted, crew, openings.see)
+    report.proven.append(f"{census.count} entries stand in the log at their places, unchanged")
+    openings.settle(report)
+    closure = Closure(bundle, census, openings, crew, intact, report)
+    closure.check(reader.now)
+    check_erasures(bundle, census.others, intact, report)
     report.claimed.append("that entries were made at the times they state, of what was seen then")
     report.claimed.append("the verdicts and the facts they rest on: decide again with `policies/`")
     report.not_covered.append("traffic that went around the recorder")
     report.not_covered.append(
-        "what only the export key's signature covers: an opening left out, a report or an "
-        "attestation edited, a file added"
+        "what only the export key's signature covers: an opening left out; a report, a count, an "
+        "attestation or the copy of the log's key edited; a file added"
     )
     report.not_covered.append(f"what was decided, erased or withdrawn after size {checkpoint.size}")
 
@@ -108,9 +161,7 @@ def _check_signature(bundle: OpenBundle, report: Report) -> frozenset[str]:
     for name in sorted(present - signed.keys()):
         report.refute("file-added", name, "the signature does not cover this file")
     intact = {
-        name
-        for name in present & signed.keys()
-        if sha256(bundle.read(name)).hexdigest() == signed[name]
+        name for name in present & signed.keys() if bundle.pieces.digest(name) == signed[name]
     }
     for name in sorted(present & signed.keys() - intact):
         report.refute("file-changed", name, "the file is not the one that was signed")
@@ -136,9 +187,9 @@ def _text(bundle: OpenBundle, name: str) -> str:
         raise BundleError("the file is not text", help="get it again", where=name) from error
 
 
-def _open(note: str, verifier: Verifier, where: str) -> Checkpoint:
+def _open(note: str, opens: Callable[[str], Checkpoint], where: str) -> Checkpoint:
     try:
-        return open_checkpoint(note, verifier)
+        return opens(note)
     except ProofError as error:
         error.where = where
         raise
@@ -181,16 +232,17 @@ def _tile_at(name: str, size: int) -> Tile | None:
 
 def _check_older(
     notes: Iterable[str],
-    verifier: Verifier,
+    opens: Callable[[str], Checkpoint],
     checkpoint: Checkpoint,
     read: NodeReader,
     report: Report,
-) -> None:
-    is_extended = False
+) -> int:
+    """The size of the largest older checkpoint that the log extends; 0 where there is none."""
+    extended = 0
     for number, note in enumerate(notes, 1):
         where = f"--checkpoint {number}"
         try:
-            old = _open(note, verifier, where)
+            old = _open(note, opens, where)
             if old.size > checkpoint.size:
                 report.doubt("checkpoint-newer", where, "the checkpoint is newer than the bundle's")
                 continue
@@ -199,61 +251,8 @@ def _check_older(
             report.note(error, where=where, is_false=error.code not in _UNTOLD)
             continue
         if is_same:
-            is_extended = is_extended or old.size > 0
+            extended = max(extended, old.size)
             report.proven.append(f"the log extends the checkpoint at size {old.size}")
         else:
             report.refute("rewritten", where, "the log does not extend this older checkpoint")
-    if not is_extended:
-        report.not_covered.append("rewriting by the key's holder")
-
-
-def _check_entries(
-    bundle: OpenBundle, checkpoint: Checkpoint, read: NodeReader, report: Report
-) -> list[Leaf]:
-    leaves: list[Leaf] = []
-    for number, entry in enumerate(bundle.entries(), 1):
-        where = f"{ENTRIES}:{number}"
-        if not (leaves[-1].seq if leaves else -1) < entry.seq < checkpoint.size:
-            raise ProofError("entries are not in ascending order", help="get it again", where=where)
-        try:
-            slot = read(0, entry.seq, 1)[0]
-            leaf = read_leaf(entry.seq, entry.leaf)
-        except LedgerError as error:
-            # A canonical error's place is a path inside the leaf.
-            place = error.where if error.code == "tile-absent" else where
-            code = "newer" if error.code == "newer" else "entry"
-            raise ProofError(error.message, help=error.help, where=place, code=code) from error
-        if leaf_hash(entry.leaf) != slot:
-            raise ProofError(
-                f"the entry is not what the log holds at place {entry.seq}",
-                help="get the bundle again, and ask who changed it",
-                where=where,
-                code="entry",
-            )
-        leaves.append(leaf)
-    report.proven.append(f"{len(leaves)} entries stand in the log at their places, unchanged")
-    return leaves
-
-
-def _check_openings(
-    bundle: OpenBundle, leaves: Iterable[Leaf], report: Report
-) -> Mapping[str, Opening]:
-    openings = bundle.openings()
-    named = {seal for leaf in leaves for seal in seals_of(leaf)}
-    good: dict[str, Opening] = {}
-    for name, opening in openings.items():
-        try:
-            is_of = opening.seal == name
-        except ProofError as error:
-            report.note(error, where=OPENINGS)
-            continue
-        if not is_of:
-            report.refute(
-                "opening", OPENINGS, f"the body given for seal `{name}` is not what it seals"
-            )
-        elif name not in named:
-            report.refute("opening", OPENINGS, f"no entry here names the seal `{name}`")
-        else:
-            good[name] = opening
-    report.proven.append(f"{len(good)} bodies are the ones that were sealed")
-    return good
+    return extended

@@ -1,10 +1,11 @@
 """Bodies by seal: stored encrypted, opened only with the salt beside them."""
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from proxy.errors import ProofError
 from proxy.ledger.entry import SealRecord
@@ -16,11 +17,19 @@ __all__ = [
     "Body",
     "Opening",
     "Prepared",
+    "open_all",
     "open_seal",
     "opened",
     "prepare_body",
     "read_body",
 ]
+
+
+_STORED = (
+    select(SaltRow.seal, SaltRow.salt, BodyRow.blob)
+    .outerjoin(BodyRow, BodyRow.seal == SaltRow.seal)
+    .where(SaltRow.seal.in_(bindparam("names", expanding=True)))
+)
 
 
 class _Tools(threading.local):
@@ -85,13 +94,21 @@ def open_seal(connection: Connection, name: str) -> Opening | Absent:
     Raises:
         ProofError: what is stored under the seal is not what was sealed.
     """
-    query = (
-        select(SaltRow.salt, BodyRow.blob)
-        .outerjoin(BodyRow, BodyRow.seal == SaltRow.seal)
-        .where(SaltRow.seal == name)
-    )
-    row = connection.execute(query).one_or_none()
-    salt, blob = (None, None) if row is None else (row.salt, row.blob)
+    return open_all(connection, [name])[name]
+
+
+def open_all(connection: Connection, names: Collection[str]) -> dict[str, Opening | Absent]:
+    """The same of several seals, read together: fewer than a database takes in one list.
+
+    Raises:
+        ProofError: what is stored under a seal is not what was sealed.
+    """
+    rows = connection.execute(_STORED, {"names": list(names)}) if names else ()
+    found = {seal: (salt, blob) for seal, salt, blob in rows}
+    return {name: _opening(name, *found.get(name, (None, None))) for name in names}
+
+
+def _opening(name: str, salt: bytes | None, blob: bytes | None) -> Opening | Absent:
     data = opened(name, salt, blob)
     return data if isinstance(data, Absent) else Opening(seal=name, salt=salt or b"", data=data)
 

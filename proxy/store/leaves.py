@@ -50,7 +50,7 @@ class Document:
     """
 
     digest: str
-    kind: Literal["policy", "terms", "grant", "seals", "affected"]
+    kind: Literal["policy", "terms", "grant", "seals", "affected", "evidence"]
     content: bytes
 
 

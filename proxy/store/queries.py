@@ -28,6 +28,7 @@ from proxy.ledger.entry import (
     DecisionEntry,
     Entry,
     ExchangeEntry,
+    ImportEntry,
     JudgementEntry,
     PolicyEntry,
     RunEntry,
@@ -87,6 +88,7 @@ __all__ = [
     "exchange_with_call",
     "head",
     "held_documents",
+    "imports",
     "judgements_of",
     "last_checkpoint",
     "latest_calls",
@@ -307,6 +309,12 @@ def sources(connection: Connection) -> tuple[StoredEntry[SourceEntry], ...]:
     """All that was said about imported data, oldest first."""
     query = select(EntryRow.seq).where(EntryRow.kind == "source").order_by(EntryRow.seq)
     return _of_kind(connection, query, SourceEntry)
+
+
+def imports(connection: Connection) -> tuple[StoredEntry[ImportEntry], ...]:
+    """All that was said about imports, oldest first."""
+    query = select(EntryRow.seq).where(EntryRow.kind == "import").order_by(EntryRow.seq)
+    return _of_kind(connection, query, ImportEntry)
 
 
 def candidates_after(

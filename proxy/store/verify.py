@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from sqlalchemy import URL, ColumnElement, Connection, String, Table, collate, select
 from sqlalchemy.exc import IntegrityError
 
-from proxy.errors import CanonicalError, ProofError
+from proxy.errors import CanonicalError, LedgerError, ProofError
 from proxy.ledger.canonical import parse_canonical
-from proxy.ledger.checkpoint import Checkpoint, Verifier, open_checkpoint
+from proxy.ledger.checkpoint import Checkpoint, Verifier
 from proxy.ledger.entry import Entry, parse_entry
+from proxy.ledger.handover import follow
 from proxy.ledger.merkle import Frontier, Subtree, leaf_hash
+from proxy.store.anchors import handovers
 from proxy.store.bodies import Absent, open_seal
 from proxy.store.erasing import unfinished
 from proxy.store.log import document_digest
@@ -269,14 +271,19 @@ def _check_head(connection: Connection, audit: _Audit) -> None:
 
 
 def _open_notes(connection: Connection, verifier: Verifier, audit: _Audit) -> dict[int, Checkpoint]:
-    """The checkpoints with a good signature, by size."""
+    """The checkpoints with a good signature, by size; of the key, or of one that it replaced."""
+    try:
+        chain = follow(verifier, handovers(connection).values())
+    except LedgerError as error:
+        audit.find("key", f"a key entry: {error.message}", _RESTORE)
+        chain = follow(verifier, ())
     opened: dict[int, Checkpoint] = {}
     after = -1
     while page := checkpoints(connection, after=after, limit=_PAGE):
         for stored in page:
             after = stored.size
             try:
-                checkpoint = open_checkpoint(stored.note, verifier)
+                checkpoint = chain.open_any(stored.note)
             except ProofError as error:
                 audit.find("checkpoint", f"checkpoint {stored.size}: {error.message}", _RESTORE)
                 continue

@@ -45,6 +45,9 @@ def test_the_demo_takes_one_answer_through_the_whole_journey(tmp_path: Path) -> 
     assert told["dataset"]["rows"] == sum(told["answered"].values()) + 1
     first, last = told["run"]["losses"]
     assert last < first
+    before, after = told["held_out"]["losses"]
+    assert after < before
+    assert "Loss by step" in (Path(told["run"]["path"]) / "report.html").read_text()
     assert (told["audit"]["verifies"], told["forgery"]["verifies"]) == (True, False)
     for path, status in (
         (told["dataset"]["path"], 0),

@@ -26,7 +26,7 @@ from proxy.enforce import (
     refusal_message,
     usage_of,
 )
-from proxy.exchange import Answer, Choice, Exchange, Request, TeacherError, Usage
+from proxy.exchange import Answer, Choice, Exchange, Json, Request, TeacherError, Usage
 from proxy.ledger.canonical import canonical
 from proxy.providers import Entry
 from tests.policies.acme import DOCUMENTS as LETTER_DOCUMENTS
@@ -454,3 +454,20 @@ def test_a_call_held_by_a_rule_alone_misses_nothing() -> None:
     message = refusal_message(decision, {}, "x1")
     assert "not known" not in message
     assert "rule `house/tools-need-a-look`: Tools reach systems of ours; see" in message
+
+
+@pytest.mark.parametrize(
+    ("asked", "logprobs", "fact"),
+    [(True, [{"token": "a"}], True), (True, None, False), (False, None, None)],
+)
+def test_logprobs_that_did_not_come_are_a_fact(
+    asked: bool,  # noqa: FBT001 - a parameter of the test
+    logprobs: Json,
+    fact: Fact | None,
+) -> None:
+    """Log-probabilities asked for came or did not; where nobody asked, nothing is said."""
+    exchange = Exchange(
+        request=replace(ASKED, wants_logprobs=asked),
+        answer=replace(WHOLE, choices=(Choice(index=0, logprobs=logprobs),)),
+    )
+    assert answer_facts(TEACHER, exchange).get("response.logprobs") is fact

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.errors import RouteError
+from proxy.errors import LedgerError, RouteError
 from proxy.exchange import Headers
 from proxy.gate import Arrival, Forward, GateKeeper, Passage, Refused, Tunnel
 from proxy.gatehouse import Gatehouse, Identities
@@ -107,6 +107,18 @@ async def test_both_modes_open_the_same_call(here: Site, arrival: Arrival) -> No
     assert "sk-held" in dict(forward.headers)["Authorization"]
     (call,) = here.calls()
     assert (call.key, call.facts["project"], call.facts["account.id"]) == ("k1", "p1", "main")
+
+
+async def test_while_calls_are_held_none_passes(here: Site) -> None:
+    """Known callers get the reason as 503; once it is gone, calls pass again."""
+    house = _house(here)
+    house.hold(LedgerError("the ledger is not anchored in time", code="not-anchored"))
+    refused = await _refusal(house, _arrival())
+    assert (refused.status, house.counts["not-anchored"]) == (503, 1)
+    assert b"the ledger is not anchored in time; try again later" in refused.body
+    assert here.calls() == []
+    house.hold(None)
+    assert await _passage(house, _arrival())
 
 
 async def _forward(house: Gatehouse, arrival: Arrival, body: bytes) -> Forward:

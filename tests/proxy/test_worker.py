@@ -10,18 +10,23 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from proxy import worker as module
+from proxy.anchors import anchors_of
 from proxy.cli.init import make_workspace
 from proxy.cli.openledger import open_ledger
+from proxy.clock import utc_now
 from proxy.errors import ForkError, IdentityError, ProxyError
+from proxy.identity import digest_of, make_client_key
 from proxy.inforce import put_in_force, workspace_bundle
 from proxy.route import TeacherSettings
 from proxy.settings import Settings, load_settings
 from proxy.status import workers_of
 from proxy.worker import Worker, run_worker
 from tests.e2e.harness import free_ports, until
+from tests.proxy.store.ledgers import key_entry
 
 _TEACHER = """
 teachers:
@@ -181,6 +186,31 @@ async def test_what_cannot_be_refreshed_is_tried_again(
             run.rename(settings.run_directory)
             first = workers_of(settings)[0].at
             await until(lambda: workers_of(settings)[0].at != first)
+
+
+async def test_late_anchors_hold_calls_where_they_are_required(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that confirms nothing in time holds every call, and lets them go once it did."""
+    monkeypatch.setattr(module, "_REFRESH_S", 0.05)
+    anchored = "\nanchors: {files: [worm], required_within_s: 0.001}\n"
+    more = _TEACHER.format(scheme="http", connect="127.0.0.1:9") + anchored
+    settings = written(template, tmp_path / "work", more)
+    host, port = settings.listen.host, settings.listen.port
+    url = f"http://{host}:{port}/house/v1/chat/completions"
+    (settings.directory / "worm").mkdir()
+    with open_ledger(settings) as ledger:
+        secret = make_client_key(bytes(32))
+        ledger.log.append([key_entry("create", "k1", digest=digest_of(secret))])
+        headers = {"x-inbond-key": secret.reveal()}
+        with opened(settings) as worker:
+            async with serving(worker), httpx.AsyncClient(trust_env=False) as client:
+                held = await client.post(url, headers=headers, json={})
+                assert (held.status_code, "not anchored in time" in held.text) == (503, True)
+                ledger.signer.sign()
+                anchors_of(settings, ledger.database, ledger.signer.verifier).take(utc_now())
+                await until(lambda: worker.gatehouse.is_open)
+                assert "not anchored" not in (await client.post(url, headers=headers, json={})).text
 
 
 def test_it_closes_in_order(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

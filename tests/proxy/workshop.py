@@ -30,7 +30,7 @@ from proxy.keys import load_keys
 from proxy.ledger.entry import Entry
 from proxy.recorder import Recorder
 from proxy.registry import registry_of
-from proxy.route import Route, TeacherSettings
+from proxy.route import Registry, Route, TeacherSettings
 from proxy.selection import every_entry
 from proxy.services import Clearance, Services
 from proxy.settings import Settings, load_settings
@@ -194,10 +194,10 @@ class Workshop:
                 recorder.close()
 
     async def _all(self, services: Services, asked: Sequence[Asked]) -> list[str]:
-        return [await self._one(services, each) for each in asked]
-
-    async def _one(self, services: Services, asked: Asked) -> str:
         registry = registry_of(self.settings)
+        return [await self._one(services, registry, each) for each in asked]
+
+    async def _one(self, services: Services, registry: Registry, asked: Asked) -> str:
         route = registry.route(host=asked.host, port=443, target=asked.path)
         assert isinstance(route, Route)
         head = RequestHead(method="POST", path=route.path)

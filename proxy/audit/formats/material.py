@@ -132,7 +132,7 @@ class Material:
     def _until(self, digest: str) -> str | None:
         data = self.evidence.holding.document("grants", digest)
         try:
-            found = yaml.safe_load(data) if data else None
+            found = yaml.load(data, yaml.CSafeLoader) if data else None
         except (yaml.YAMLError, ValueError):
             return None
         window = found.get("in_force") if isinstance(found, dict) else None

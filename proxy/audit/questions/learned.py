@@ -63,15 +63,15 @@ def examples(evidence: Evidence) -> Answer:
 def weights(evidence: Evidence) -> Answer:
     """Which weights each run made, and whether a release approved them (question 9)."""
     released = {
-        digest: leaf
+        leaf.text("run"): leaf
         for leaf in evidence.of("release")
-        for digest in (*leaf.texts("weights"), leaf.text("run"))
+        if leaf.text("action") == "release"
     }
     rows: list[tuple[Cell, ...]] = []
     for run in evidence.of("run"):
         by_file = run.record("weights") or {}
         for name, digest in sorted(by_file.items()):
-            release = released.get(str(digest)) or released.get(run.text("run"))
+            release = released.get(run.text("run"))
             approved = f"{release.text('at')} by {release.text('actor')}" if release else "no"
             rows.append(
                 (run.text("student"), run.text("run"), name, str(digest), run.text("at"), approved)

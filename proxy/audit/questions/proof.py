@@ -1,10 +1,19 @@
 """Questions about the record itself: that it is whole, what went around it, who else can check it."""
 
+from collections.abc import Iterable, Mapping
+
 from proxy.audit.answer import NOT_RECORDED, Answer, Cell
 from proxy.audit.evidence import Evidence, Tally, merge_into
+from proxy.ledger.canonical import Json
+from proxy.ledger.imported import NO_MODEL
 
 __all__ = ["sheets", "traffic", "unchanged", "without_us"]
 
+_ORIGINS = {
+    "own": "the organisation's own data",
+    "open": "openly licensed data",
+    "licensed": "data under a contract",
+}
 _TOOLS = (
     ("the checkpoint is signed by the key you pinned", "log/checkpoint", "Go sumdb/note"),
     ("the tiles hash to its root", "log/tile/", "Go sumdb/tlog; any SHA-256"),
@@ -39,15 +48,16 @@ def traffic(evidence: Evidence) -> Answer:
     """What the provider should have counted, for comparison with its own usage export (question 13)."""
     groups: dict[tuple[str, str, str, str], Tally] = {}
     for key, tally in evidence.exchanges.items():
-        if key.outcome != "refused":
+        if key.outcome != "refused" and not key.is_imported:
             merge_into(groups, (key.day, key.provider, key.model or key.asked, key.key), tally)
     rows: list[tuple[Cell, ...]] = [
         (*name, tally.count, tally.input, tally.output, tally.silent_usage)
         for name, tally in sorted(groups.items())
     ]
+    compared = [found for leaf in evidence.of("admin") if (found := leaf.record("reconciled"))]
     return Answer(
         says="Calls that reached a teacher, per day, provider, model and key. A provider's own usage "
-        "export shows what went around the recorder.",
+        f"export shows what went around the recorder{_reconciled(compared)}.",
         columns=(
             "day",
             "provider",
@@ -59,20 +69,37 @@ def traffic(evidence: Evidence) -> Answer:
             "without usage",
         ),
         rows=tuple(rows),
-        not_recorded=("traffic that went around the recorder, until it is reconciled",),
+        not_recorded=(
+            "traffic of days and keys that no export was compared with"
+            if compared
+            else "traffic that went around the recorder, until it is reconciled",
+        ),
         tables=("tables/exchanges.parquet",),
     )
+
+
+def _reconciled(compared: Iterable[Mapping[str, Json]]) -> str:
+    """What comparisons on record found."""
+    found = "; ".join(
+        f"{each['provider']} from {each['since']} to {each['until']}: {each['matched']} rows agree, "
+        f"of {each['around']} the provider saw more "
+        f"({NOT_RECORDED if each['calls_around'] is None else each['calls_around']} calls, "
+        f"{each['tokens_around']} tokens), of {each['beyond']} less"
+        for each in compared
+    )
+    return f". Compared were {found}" if found else ""
 
 
 def sheets(evidence: Evidence) -> Answer:
     """What the ledger knows for public summaries of training content (question 12)."""
     groups: dict[tuple[str, str, str, str], Tally] = {}
+    origins = {leaf.text("name"): leaf.text("origin") for leaf in evidence.of("import")}
     for key, tally in evidence.examples.items():
         merge_into(groups, (key.student, key.provider, key.model, key.licence), tally)
     rows: list[tuple[Cell, ...]] = [
         (
             student,
-            "synthetic: answers of a model",
+            _kind(origins, provider, model),
             provider,
             model,
             licence or NOT_RECORDED,
@@ -84,15 +111,15 @@ def sheets(evidence: Evidence) -> Answer:
     rows += [
         (
             NOT_RECORDED,
-            "imported data",
-            NOT_RECORDED,
+            "imported data, in prompts",
+            leaf.text("source"),
             "–",
             leaf.text("licence"),
             NOT_RECORDED,
             leaf.text("at")[:10],
         )
         for leaf in evidence.of("source")
-        if leaf.text("action") == "declare"
+        if leaf.text("action") == "declare" and leaf.text("source") not in origins
     ]
     return Answer(
         says="What the ledger knows of training content for the summaries of Article 53(1)(d) of the "
@@ -113,6 +140,13 @@ def sheets(evidence: Evidence) -> Answer:
         ),
         tables=("tables/examples.parquet",),
     )
+
+
+def _kind(origins: Mapping[str, str], provider: str, model: str) -> str:
+    """What examples are, in the words of the sheets; `origins` are those of imports, by source."""
+    if model != NO_MODEL:
+        return "synthetic: answers of a model"
+    return f"imported: {_ORIGINS.get(origins.get(provider, ''), NOT_RECORDED)}"
 
 
 def without_us(evidence: Evidence) -> Answer:

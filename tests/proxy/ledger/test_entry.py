@@ -71,7 +71,17 @@ def test_other_leaves_are_no_entries(change: dict[str, object]) -> None:
         parse_entry(json.dumps(CALL | change).encode())
 
 
-OPTIONAL = {"v", "kind", "cleared_by", "student", "host", "line", "parents", "retry_of", "sources"}
+OPTIONAL = {
+    "v",
+    "kind",
+    "cleared_by",
+    "student",
+    "host",
+    "line",
+    "parents",
+    "retry_of",
+    "sources",
+} | {"imported"}
 
 
 @pytest.mark.parametrize("name", sorted(CALL.keys() - OPTIONAL))

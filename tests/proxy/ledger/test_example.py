@@ -110,6 +110,19 @@ def test_texts_are_parts_of_the_reading() -> None:
     assert texts_of(reading("hello"), 1).logprobs == '[{"logprob":-0.25}]'
 
 
+def test_how_tokens_were_chosen_is_part_of_a_text() -> None:
+    """Temperature, format and what bends the choice are those asked; what is not said is null."""
+    document = json.loads(reading("hello"))
+    document["request"] |= {"wire_format": "openai.chat", "temperature": 0.5, "bent_by": ["top_p"]}
+    document["request"].pop("wants_logprobs", None)
+    assert json.loads(texts_of(json.dumps(document).encode(), 0).sampling) == {
+        "wire_format": "openai.chat",
+        "temperature": 0.5,
+        "wants_logprobs": None,
+        "bent_by": ["top_p"],
+    }
+
+
 def test_absent_tools_stay_absent() -> None:
     """A request without tools has none, not the text `null`."""
     document = json.loads(reading("hello"))

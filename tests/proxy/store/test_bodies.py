@@ -9,7 +9,7 @@ from sqlalchemy import delete, update
 
 from proxy.errors import ProofError
 from proxy.ledger.seal import SALT_BYTES, decrypt_body, seal
-from proxy.store.bodies import Absent, Opening, open_seal, prepare_body, read_body
+from proxy.store.bodies import Absent, Opening, open_all, open_seal, prepare_body, read_body
 from proxy.store.log import Pending
 from proxy.store.tables import BodyRow, SaltRow
 from tests.proxy.store.ledgers import Ledger, admin
@@ -42,6 +42,14 @@ def test_a_stored_body_is_read_by_its_seal(ledger: Ledger) -> None:
     ledger.database.close()
     files = [path for path in ledger.folder.iterdir() if path.is_file()]
     assert not any(b"the answer of a teacher" in path.read_bytes() for path in files)
+
+
+def test_several_are_read_together(ledger: Ledger) -> None:
+    """Each seal has what it would have alone, and none asked for is left out."""
+    names = [_store(ledger, b"one"), _store(ledger, b"two", is_kept=False), "00" * 32]
+    with ledger.database.read() as connection:
+        assert open_all(connection, names) == {name: open_seal(connection, name) for name in names}
+        assert open_all(connection, []) == {}
 
 
 def test_without_its_salt_a_body_is_erased(ledger: Ledger) -> None:

@@ -17,30 +17,20 @@ def test_examples_name_clause_terms_and_approver(told: Told) -> None:
 
 
 def test_weights_are_those_of_runs_and_releases(told: Told) -> None:
-    """A file of weights is approved by the release that names it, and by none otherwise."""
-    run: dict[str, Json] = {
-        "kind": "run",
-        "id": "r",
-        "at": "2026-11-24",
-        "actor": "user:1",
-        "run": "r1",
-    }
-    made: dict[str, Json] = run | {
-        "student": "s",
-        "datasets": [],
-        "weights": {"w": "a" * 64, "x": "b" * 64},
-    }
-    freed: dict[str, Json] = {
-        "kind": "release",
-        "id": "f",
-        "at": "2026-11-25",
-        "actor": "user:2",
-        "run": "",
-    }
-    released: dict[str, Json] = freed | {"weights": {"w": "a" * 64}}
+    """A run's files are the approved ones once it is released; an approval alone releases nothing."""
+
+    def run(name: str, digest: str) -> Leaf:
+        fields: dict[str, Json] = {"kind": "run", "id": name, "at": "2026-11-24", "actor": "user:1"}
+        made: dict[str, Json] = {"student": "s", "datasets": [], "weights": {"w": digest * 64}}
+        return Leaf(seq=1, data=b"", fields={**fields, "run": name, **made})
+
+    def freed(action: str, name: str) -> Leaf:
+        fields: dict[str, Json] = {"kind": "release", "id": name, "action": action, "run": name}
+        return Leaf(seq=2, data=b"", fields={**fields, "at": "2026-11-25", "actor": "user:2"})
+
     kept = {
-        "run": [Leaf(seq=1, data=b"", fields=made)],
-        "release": [Leaf(seq=2, data=b"", fields=released)],
+        "run": [run("r1", "a"), run("r2", "b")],
+        "release": [freed("release", "r1"), freed("approve", "r2")],
     }
     records = weights(replace(told.evidence, kept=kept)).records()
     assert [record["released"] for record in records] == ["2026-11-25 by user:2", "no"]

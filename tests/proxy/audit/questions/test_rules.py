@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from proxy.audit.questions.rules import grants, overrides, policies, refused
+from proxy.ledger.canonical import Json
 from proxy.ledger.leaf import Leaf
 from tests.proxy.audit.conftest import Told
 
@@ -48,3 +49,22 @@ def test_a_judgement_and_a_replaced_file_are_overrides(told: Told) -> None:
     records = overrides(replace(told.evidence, kept=kept)).records()
     assert records[0]["rules or facts"] == ["request.pii=False"]
     assert records[1]["about"] == "hosts/a.yaml"
+
+
+def test_releases_are_allowed_by_grants_and_let_pass_by_people(told: Told) -> None:
+    """A release names the grants it rests on; an approval of one is a person's word."""
+    digest = told.evidence.of("grant")[-1].text("digest")
+    said: dict[str, Json] = {"kind": "release", "id": "f", "at": "2026-11-25", "actor": "user:2"}
+    more: dict[str, Json] = {"student": "gardener", "run": "r1", "decision": {"grants": [digest]}}
+    approval: dict[str, Json] = {"action": "approve", "clears": ["house/look"], "reason": "seen"}
+    kept = {
+        "grant": told.evidence.of("grant"),
+        "release": [
+            Leaf(seq=1, data=b"", fields=said | more | approval),
+            Leaf(seq=2, data=b"", fields=said | more | {"action": "release"}),
+        ],
+    }
+    evidence = replace(told.evidence, kept=kept)
+    assert grants(evidence).records()[-1]["releases it allowed"] == ["gardener at 2026-11-25"]
+    (record,) = [each for each in overrides(evidence).records() if each["about"] == "r1"]
+    assert (record["what"], record["rules or facts"]) == ("approve at release", ["house/look"])
