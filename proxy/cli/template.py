@@ -46,6 +46,15 @@ origin: {json.dumps(origin, ensure_ascii=False)}
 #   classes: []               # what is erased each day: {{name: old, keep_days: 365, verdicts: [forbid, none]}}
 #   backup_days: null         # how long the last backup of the database is kept
 # checkpoint_every_s: 600
+# anchors:                    # who else is told of checkpoints: see docs/guides/anchor-the-log.md
+#   files: []                 # folders, best of another machine
+#   timestamps: []            # RFC 3161: {{url: https://tsa.example.org/, ca: tsa.pem}}
+#   witnesses: []             # C2SP: {{url: https://witness.example.org/, key: name+id+key}}
+# witness:                    # whose logs `inbond witness serve` cosigns
+#   logs: []
+# signer:                     # a program that signs in place of `keys/log.key`, as with a KMS
+#   command: []
+#   key: null
 
 # Where providers' real keys are, by route. Without an entry clients send their own key, and their
 # client key of inbond in `x-inbond-key` or as credentials of the proxy.

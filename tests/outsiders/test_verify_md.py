@@ -89,7 +89,7 @@ def test_every_command_says_true(bundles: Genuine, tmp_path: Path, kind: str) ->
     assert wrong(lines) == []
     assert {"Verified OK", "Verification succeeded", "Signature Verified Successfully"} < {*lines}
     assert lines.count("true") > len(written)
-    assert ("Verification: OK" in lines) == (kind == "audit")
+    assert "Verification: OK" in lines
 
 
 @pytest.mark.parametrize("kind", ["audit", "dataset"])

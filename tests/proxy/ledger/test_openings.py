@@ -9,6 +9,7 @@ import pytest
 from proxy.errors import BundleError
 from proxy.ledger import pieces
 from proxy.ledger.bundle import OPENINGS, Opening, opening_line, read_bundle
+from proxy.ledger.canonical import Json
 from proxy.ledger.crew import Crew
 from proxy.ledger.example import texts_of
 from proxy.ledger.openings import Openings, read_openings, scan_openings, texts_digest
@@ -92,10 +93,10 @@ def test_a_damaged_file_is_refused(path: Path, damage: str) -> None:
 
 def test_many_choices_are_left_for_their_examples(path: Path) -> None:
     """A reading with very many choices is not read once for each of them."""
-    choice = {"text": "", "reasoning": "", "tool_calls": [], "logprobs": None}
+    choice: dict[str, Json] = {"text": "", "reasoning": "", "tool_calls": [], "logprobs": None}
     document = {
         "request": {"messages": [], "tools": None},
-        "answer": {"choices": [{"index": at} | choice for at in range(17)]},
+        "answer": {"choices": [choice | {"index": at} for at in range(17)]},
     }
     body = json.dumps(document).encode()
     (path / OPENINGS).write_bytes(opening_line(Opening(salt=bytes(32), body=body)))
