@@ -23,6 +23,8 @@ from student.standing import read_standing, refuse_expired, refuse_taken_back
 
 __all__ = ["Proven", "fit", "prove"]
 
+_LISTED = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
@@ -35,6 +37,8 @@ class Proven:
     rows: tuple[ExampleRow, ...]
     left_out: Mapping[str, int]
     """Exchanges that the dataset's gate considered and left out, by verdict and rules, or by reason."""
+    refused: frozenset[str]
+    """The exchanges that its gate held back or excluded."""
     declaration: str | None
     """The text that declares its student in the policies it was decided under."""
 
@@ -51,13 +55,15 @@ def prove(sources: Sequence[Source], student: str | None) -> tuple[Proven, ...]:
     `student` None takes the student that the first was built for.
 
     Raises:
-        IntakeError: a proof does not hold, or a dataset is another student's, given twice, or none.
+        IntakeError: a proof does not hold, or a dataset is another student's, given twice, or none, or
+            one holds what a later one of the same log left out.
     """
     proven: list[Proven] = []
     for source in sources:
         expected = student if student is not None or not proven else proven[0].entry.student
         proven.append(_prove(source, expected))
     _refuse_twice(proven)
+    _refuse_overtaken(proven)
     return tuple(proven)
 
 
@@ -95,13 +101,15 @@ def _prove(source: Source, student: str | None) -> Proven:
         with read_bundle(path) as bundle:
             sealed = bundle.entries()[-1]
             entry = _dataset_entry(sealed, path)
+            manifest = read_manifest(bundle.read(MANIFEST))
             _refuse_foreign(entry, student, path)
             return Proven(
                 source=source,
                 seq=sealed.seq,
                 entry=entry,
                 rows=bundle.examples(),
-                left_out=_left_out(read_manifest(bundle.read(MANIFEST))),
+                left_out=_left_out(manifest),
+                refused=frozenset(one.exchange for one in manifest if one.verdict != "permit"),
                 declaration=declaration_in(
                     bundle.read(f"policies/{entry.decision_bundle}.json"), entry.student
                 ),
@@ -170,6 +178,29 @@ def _refuse_twice(proven: Sequence[Proven]) -> None:
                 where=str(each.source.path),
                 code="dataset-twice",
             )
+
+
+def _refuse_overtaken(proven: Sequence[Proven]) -> None:
+    """Refuse what was admitted once and refused since: a later dataset at hand says so."""
+    for each in proven:
+        for later in proven:
+            if later.seq <= each.seq or _log_of(later) != _log_of(each):
+                continue
+            lost = [row.example for row in each.rows if row.exchange in later.refused]
+            if lost:
+                raise IntakeError(
+                    f"`{later.entry.dataset}`, which is newer, left out {len(lost)} of the "
+                    f"{len(each.rows)} examples: {', '.join(lost[:_LISTED])}"
+                    + (f" and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""),
+                    help="build this dataset again: what may not be learned from today is left out",
+                    where=str(each.source.path),
+                    code="overtaken",
+                )
+
+
+def _log_of(proven: Proven) -> str:
+    """The name of its log, which a new key keeps."""
+    return proven.source.vkey.partition("+")[0]
 
 
 def _refuse_unproven(report: Report, path: Path) -> None:

@@ -15,6 +15,7 @@ A run directory holds:
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ STATE_FILE = "state.json"
 """The file whose digest stands for a snapshot."""
 _WRITTEN = {"adapter": (ADAPTER_FOLDER, "files"), "finished": (MODEL_FOLDER, "weights")}
 """The folder of the files that a line names, and where it names them."""
+_RUN = re.compile(r"run-[0-9a-f]{16}")  # others name folders after it
 _HEADER = "run.json"
 _LINES = "steps.jsonl"
 _NOTE = "record.note"
@@ -272,7 +274,7 @@ def verify_record(folder: Path, vkey: str | None) -> Verified:
         heads.append(digest.of_bytes(line))
     if signed.size >= len(heads) or signed.root.hex() != heads[signed.size]:
         raise _wrong(folder / _LINES, f"its first {signed.size} lines are not those signed")
-    if header.get("run") != signed.origin:
+    if header.get("run") != signed.origin or not _RUN.fullmatch(signed.origin):
         raise _wrong(folder / _HEADER, f"it is the header of run `{header.get('run')}`")
     if roll != header.get("roll"):
         raise _wrong(folder / ROLL_FILE, "it is not the roll that the header names")

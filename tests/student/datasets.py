@@ -102,6 +102,8 @@ class Lesson:
     clauses: tuple[str, ...] = ("acme-api/own-use acme-terms 4.1",)
     verdict: str = "permit"
     """Of the response gate."""
+    decided: str = "permit"
+    """Of the dataset's gate: what it does not permit is left out."""
     is_reversed: bool = False
     """A person took back later that it was admitted."""
 
@@ -202,9 +204,11 @@ def seal_dataset(
     for number, lesson in enumerate(lessons):
         reading = lesson.reading()
         opening = Opening(salt=sha256(f"salt {number}".encode()).digest(), body=reading)
-        openings.append(opening)
         exchange, seq = _exchange(log, lesson, opening)
-        manifest.append(ManifestLine(exchange=exchange.id, seq=seq, verdict="permit"))
+        manifest.append(ManifestLine(exchange=exchange.id, seq=seq, verdict=lesson.decided))
+        if lesson.decided != "permit":
+            continue
+        openings.append(opening)
         rows += [
             replace(_row(lesson, exchange, seq, choice, reading), student=student)
             for choice in range(len(lesson.answers))

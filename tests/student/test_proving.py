@@ -80,6 +80,22 @@ def test_a_dataset_given_twice_is_refused(colours: Sealed, tmp_path: Path) -> No
     assert "--weight" in caught.value.help
 
 
+def test_what_a_later_dataset_left_out_is_not_learned_from_an_older_one(tmp_path: Path) -> None:
+    """Whichever way round they are given; what the later one never looked at stays."""
+    first, *others = LESSONS
+    old = seal_dataset(tmp_path / "old", LESSONS[:3], name="old")
+    lessons = (replace(first, decided="review"), *others, *_MORE)
+    new = seal_dataset(tmp_path / "new", lessons, name="new")
+    for given in ([old, new], [new, old]):
+        with pytest.raises(
+            IntakeError, match="`new`, which is newer, left out 1 of the 3"
+        ) as caught:
+            open_datasets([each.source for each in given], student=STUDENT, now=NOW)
+        assert (caught.value.code, caught.value.where) == ("overtaken", str(old.path))
+    (alone,) = open_datasets([old.source], student=STUDENT, now=NOW)
+    assert len(alone.examples) == 3
+
+
 def test_each_status_is_of_the_dataset_it_names(
     colours: Sealed, authors: Sealed, tmp_path: Path
 ) -> None:
