@@ -51,7 +51,8 @@ def settle(
     """
     found = standing_of(log, batch)
     if found.problem == "import-withdrawn":
-        raise bad_import(f"import `{batch}` was withdrawn", "import the data again")
+        fix = "that is for good: import the data again under another source"
+        raise bad_import(f"import `{batch}` was withdrawn", fix)
     if action == "confirm" and found.problem != "not-confirmed":
         raise bad_import(f"import `{batch}` waits for nobody", "see `inbond import show`")
     if not reason.strip():
