@@ -1,27 +1,12 @@
-"""The console's server: on a socket that is bound before anything else, ended as our processes end."""
+"""The console's server: how the installation stands, on a socket that listens already."""
 
-import asyncio
-import contextlib
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from typing import override
+from collections.abc import Callable
 
-import uvicorn
-
-from proxy.supervisor import when_orphaned
+from proxy.cli.serving import serve_app
 from proxy.web.app import StatusReport, create_app
 
 __all__ = ["serve_console"]
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn would raise them again after its own end."""
-
-    @override
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def serve_console(
@@ -31,16 +16,5 @@ async def serve_console(
     is_child: bool,
     on_ready: Callable[[], None],
 ) -> None:
-    """Answer on `listener`, which listens already, until SIGTERM or SIGINT; a child ends with its supervisor, too."""
-    server = _Server(uvicorn.Config(create_app(status), log_config=None, lifespan="off"))
-
-    def stop() -> None:
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop)
-    if is_child:
-        when_orphaned(stop)
-    on_ready()
-    await server.serve(sockets=[listener])
+    """Answer on `listener` until SIGTERM or SIGINT; a child ends with its supervisor, too."""
+    await serve_app(listener, create_app(status), is_child=is_child, on_ready=on_ready)
