@@ -52,7 +52,7 @@ STATE_FILE = "state.json"
 """The file whose digest stands for a snapshot."""
 _WRITTEN = {"adapter": (ADAPTER_FOLDER, "files"), "finished": (MODEL_FOLDER, "weights")}
 """The folder of the files that a line names, and where it names them."""
-_RUN = re.compile(r"run-[0-9a-f]{16}")  # others name folders after it
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # folders are named after it
 _HEADER = "run.json"
 _LINES = "steps.jsonl"
 _NOTE = "record.note"
